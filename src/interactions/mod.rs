@@ -1,0 +1,37 @@
+//! Interactions: what is known of each (user, item) pair.
+//!
+//! In: events of one bucket of users, already numbered. Out: [`Interactions`], weights summed in fixed point.
+//! Refuses: floating-point sums whose result would depend on the order of the events.
+
+mod csr;
+
+pub use csr::Csr;
+
+use crate::ids::IdTable;
+
+/// Everything a model trains on and a rule asks about.
+#[derive(Debug, Clone)]
+pub struct Interactions {
+    /// User ids by `UserIdx`: ordered by (bucket, id).
+    pub users: IdTable,
+    /// Item ids by `ItemIdx`: ascending.
+    pub items: IdTable,
+    /// Where each bucket's users start: `n_buckets + 1` ascending user numbers.
+    pub bucket_starts: Vec<u32>,
+    /// n_users x n_items, positive weights, items ascending within a row. Users that were kept out of training (below
+    /// the minimum of items per user) still have their row: they are folded in or fall back.
+    pub weights: Csr,
+    /// n_users x n_items pattern (no values): items the exclusion rules take from a user's list, ascending.
+    pub excluded: Csr,
+    /// By `UserIdx`: whether the row takes part in training.
+    pub trains: Vec<bool>,
+}
+
+/// One user's positive weights: items ascending, weights parallel to them.
+#[derive(Debug, Clone, Copy)]
+pub struct History<'a> {
+    /// `ItemIdx` numbers, ascending.
+    pub items: &'a [u32],
+    /// Weights, all above zero.
+    pub weights: &'a [f32],
+}

@@ -1,0 +1,42 @@
+//! nightshelf: the batch marketing and recommendation engine of an online shop.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! events, orders -> interactions -> model -> recommendations -> run directory -> publish
+//! ```
+//!
+//! Each stage is one folder. Imports go down only; `tests/it/floors.rs` reads the `use` lines and
+//! fails on a breach.
+//!
+//! ```text
+//! 6  main.rs, cli                            parse, dispatch, print, exit code
+//! 5  pipeline                                the order of the work
+//! 4  events, catalog, artifacts, publish,
+//!    report, synth                           formats: every row that enters or leaves
+//! 3  storage                                 bytes in local files and S3 objects
+//! 2  recommendations                         pure
+//! 1  interactions, model                     pure
+//! 0  ids, linalg                             pure
+//!    config, telemetry                       beside the stairs
+//! ```
+//!
+//! Floors 0 to 2 know no files, clocks, environment, AWS, SQL, tokio or printing. Folders of one
+//! floor do not import one another, except that `model` reads the containers of `interactions`.
+
+pub mod artifacts;
+pub mod catalog;
+pub mod cli;
+pub mod config;
+pub mod events;
+pub mod ids;
+pub mod interactions;
+pub mod linalg;
+pub mod model;
+pub mod pipeline;
+pub mod publish;
+pub mod report;
+pub mod recommendations;
+pub mod storage;
+pub mod synth;
+pub mod telemetry;

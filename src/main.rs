@@ -1,0 +1,3 @@
+//! The binary: parse, dispatch, print, exit code.
+
+fn main() {}

@@ -1,0 +1,83 @@
+//! Models: from interactions to scores.
+//!
+//! In: the interactions matrix. Out: a [`Model`] that scores items for any history, known or unseen.
+//! Refuses: rules, ids, files; a model knows numbers only.
+
+use std::ops::Range;
+
+use crate::{ids::ItemIdx, interactions::History};
+
+/// A trained model: it scores every item for a user given by a history.
+///
+/// Every user is scored through his history (folded in), whether he was in the training data or not, so a build, a
+/// partition on Spark and a question on the command line give the same numbers.
+pub trait Model: Send + Sync {
+    /// Number of items it knows; scores are indexed by `ItemIdx`.
+    fn n_items(&self) -> usize;
+
+    /// The tile that it scores fastest: so many users times so many items at once.
+    fn tile(&self) -> TileShape;
+
+    /// Prepares scoring for a block of users, e.g. solves their factors.
+    ///
+    /// A user with an empty history gets a row of zeros from factor and neighbour models: the caller sends him to the fallbacks.
+    fn prepare<'a>(&'a self, histories: &[History<'a>]) -> Box<dyn UserBlock + 'a>;
+
+    /// Similarities of items to items, where the model has its own notion of them.
+    fn similarity(&self) -> Option<&dyn ItemSimilarity>;
+
+    /// Which of the history's items lead to `item`, and by how much; contributions and `base` add up to the score.
+    fn explain(&self, history: History<'_>, item: ItemIdx) -> Explanation;
+}
+
+/// A block of prepared users.
+pub trait UserBlock {
+    /// Number of users in the block.
+    fn n_users(&self) -> usize;
+
+    /// Writes the scores of items `items` for every user of the block.
+    ///
+    /// Shapes: `scores` is row-major, n_users x `items.len()`.
+    /// Determinism: a score does not depend on the tile it was computed in.
+    fn score(&mut self, items: Range<usize>, scores: &mut [f32]);
+}
+
+/// How many users and items a model likes to score at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TileShape {
+    /// Users in a block.
+    pub n_users: usize,
+    /// Items in a tile; `usize::MAX` for all of them.
+    pub n_items: usize,
+}
+
+/// Item-to-item similarity in a model's own terms (cosine of factors, neighbour weights).
+pub trait ItemSimilarity: Send + Sync {
+    /// Writes the similarity of `item` to each of `candidates` (ascending `ItemIdx` numbers) into `out`.
+    fn similarities(&self, item: ItemIdx, candidates: &[u32], out: &mut [f32]);
+}
+
+/// Why a score is what it is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Explanation {
+    /// The score, as the model gives it.
+    pub score: f32,
+    /// The part that no action of the user accounts for (popularity).
+    pub base: f32,
+    /// The history's items with their parts, largest first; ties by item.
+    pub contributions: Vec<(ItemIdx, f32)>,
+}
+
+/// What training tells while it runs. Models read no clock: whoever listens takes the time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TrainEvent {
+    /// One iteration is done.
+    Iteration {
+        /// From 1.
+        iteration: usize,
+        /// Of how many.
+        iterations: usize,
+        /// The objective after it, where the model has one and computes it.
+        loss: Option<f64>,
+    },
+}
