@@ -3,9 +3,23 @@
 //! In: events of one bucket of users, already numbered. Out: [`Interactions`], weights summed in fixed point.
 //! Refuses: floating-point sums whose result would depend on the order of the events.
 
+mod aggregate;
+mod assemble;
+mod config;
 mod csr;
+mod decay;
+mod profiles;
+mod rows;
+mod time;
 
+pub use aggregate::{Aggregation, BucketPairs, LeftOut, aggregate, window_start};
+pub use assemble::{Assembled, BucketCells, assemble};
+pub use config::{EventType, EventTypes, Exclude, InteractionsConfig, Kind, Role, kinds};
 pub use csr::Csr;
+pub use decay::{Decay, from_fixed};
+pub use profiles::{Profiles, WINDOWS};
+pub use rows::{Amount, BucketRows, Part, Row};
+pub use time::{DAY, Stamp};
 
 use crate::ids::IdTable;
 

@@ -4,6 +4,10 @@
 //! Out: [`UserIdx`] and [`ItemIdx`], numbered in an order that depends on the ids alone.
 //! Refuses: to shorten, fold or re-encode an id; its bytes stay what they were.
 
+mod interner;
+
+pub use interner::{Interner, Place};
+
 use xxhash_rust::xxh64::xxh64;
 
 /// A user's number: users are ordered by (bucket, id), so a bucket is a contiguous range.
@@ -150,9 +154,6 @@ mod tests {
 
     #[test]
     fn bucket_hash_is_sparks() {
-        // spark.sql("SELECT xxhash64('Spark')") gives -4294468057691064905 (Spark's own documentation shows
-        // xxhash64('Spark', array(123), 2) only; this value is XXH64 of "Spark" with seed 42 by the reference
-        // implementation, which is what Spark's UTF8String branch computes).
         assert_eq!(id_hash(b"Spark") as i64, -4_294_468_057_691_064_905);
     }
 

@@ -1,0 +1,177 @@
+//! From the pairs of all buckets to the matrix that models train on.
+
+use rayon::prelude::*;
+
+use super::{BucketPairs, Csr, Interactions, config::InteractionsConfig, decay::from_fixed};
+use crate::ids::IdTable;
+
+/// What is kept of a bucket's pairs in memory: 9 bytes a pair.
+#[derive(Debug, Default)]
+pub struct BucketCells {
+    users: IdTable,
+    indptr: Vec<usize>,
+    items: Vec<u32>,
+    weights: Vec<f32>,
+    excluded: Vec<bool>,
+}
+
+impl From<BucketPairs> for BucketCells {
+    fn from(pairs: BucketPairs) -> Self {
+        Self {
+            users: pairs.users,
+            indptr: pairs.indptr,
+            items: pairs.items,
+            weights: pairs.weights.iter().map(|&weight| from_fixed(weight)).collect(),
+            excluded: pairs.excluded,
+        }
+    }
+}
+
+/// What the filters took, and how the items were renumbered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Assembled {
+    /// New `ItemIdx` to place in the table of all items, ascending.
+    pub kept_items: Vec<u32>,
+    /// Items below `min_users_per_item`.
+    pub items_below_minimum: u64,
+    /// Cells that went with them.
+    pub cells_of_rare_items: u64,
+    /// Pairs at or below zero after refunds.
+    pub pairs_eaten_up: u64,
+    /// Users below `min_items_per_user`: they get a list, and do not train.
+    pub users_below_minimum: u64,
+}
+
+/// Joins the buckets (in their order) into one matrix, and applies the minimum of users per item and items per user.
+///
+/// Cost: parallel over buckets; 9 bytes a pair in, 12 bytes a cell out.
+#[must_use]
+pub fn assemble(
+    buckets: Vec<BucketCells>,
+    all_items: &IdTable,
+    config: &InteractionsConfig,
+) -> (Interactions, Assembled) {
+    let support = item_support(&buckets, all_items.len());
+    let mut renumbered: Vec<Option<u32>> = vec![None; all_items.len()];
+    let mut kept_items = Vec::new();
+    let mut items = IdTable::new();
+    let mut done = Assembled::default();
+    for (place, &users) in support.iter().enumerate() {
+        if users >= config.min_users_per_item.max(1) {
+            renumbered[place] = Some(kept_items.len() as u32);
+            kept_items.push(place as u32);
+            items.push(all_items.get(place));
+        } else if users > 0 {
+            done.items_below_minimum += 1;
+            done.cells_of_rare_items += u64::from(users);
+        }
+    }
+    done.kept_items = kept_items;
+
+    let filtered: Vec<Filtered> = buckets.into_par_iter().map(|bucket| filter(bucket, &renumbered, config)).collect();
+    done.users_below_minimum = filtered.iter().map(|bucket| bucket.users_below_minimum).sum();
+    done.pairs_eaten_up = filtered.iter().map(|bucket| bucket.pairs_eaten_up).sum();
+    (join(filtered, items), done)
+}
+
+/// Distinct users of each item with a weight above zero.
+fn item_support(buckets: &[BucketCells], n_items: usize) -> Vec<u32> {
+    let count = |buckets: &[BucketCells]| {
+        let mut support = vec![0u32; n_items];
+        for bucket in buckets {
+            for (&item, &weight) in bucket.items.iter().zip(&bucket.weights) {
+                support[item as usize] += u32::from(weight > 0.0);
+            }
+        }
+        support
+    };
+    let share = buckets.len().div_ceil(rayon::current_num_threads()).max(1);
+    buckets.par_chunks(share).map(count).reduce(
+        || vec![0; n_items],
+        |mut a, b| {
+            for (sum, more) in a.iter_mut().zip(b) {
+                *sum += more;
+            }
+            a
+        },
+    )
+}
+
+struct Filtered {
+    users: IdTable,
+    weights: Csr,
+    excluded: Csr,
+    trains: Vec<bool>,
+    users_below_minimum: u64,
+    pairs_eaten_up: u64,
+}
+
+fn filter(bucket: BucketCells, renumbered: &[Option<u32>], config: &InteractionsConfig) -> Filtered {
+    let n_users = bucket.users.len();
+    let mut weights = Csr { indptr: Vec::with_capacity(n_users + 1), ..Csr::default() };
+    let mut excluded = Csr { indptr: Vec::with_capacity(n_users + 1), ..Csr::default() };
+    weights.indptr.push(0);
+    excluded.indptr.push(0);
+    weights.indices.reserve(bucket.items.len());
+    weights.values.reserve(bucket.items.len());
+    let mut trains = Vec::with_capacity(n_users);
+    let mut users_below_minimum = 0;
+    let mut pairs_eaten_up = 0;
+    for user in 0..n_users {
+        for at in bucket.indptr[user]..bucket.indptr[user + 1] {
+            pairs_eaten_up += u64::from(bucket.weights[at] <= 0.0);
+            let Some(item) = renumbered[bucket.items[at] as usize] else { continue };
+            if bucket.weights[at] > 0.0 {
+                weights.indices.push(item);
+                weights.values.push(bucket.weights[at]);
+            }
+            if bucket.excluded[at] {
+                excluded.indices.push(item);
+            }
+        }
+        let n_items = weights.indices.len() - weights.indptr[user];
+        let enough = n_items >= config.min_items_per_user.max(1) as usize;
+        users_below_minimum += u64::from(!enough);
+        trains.push(enough);
+        weights.indptr.push(weights.indices.len());
+        excluded.indptr.push(excluded.indices.len());
+    }
+    Filtered { users: bucket.users, weights, excluded, trains, users_below_minimum, pairs_eaten_up }
+}
+
+fn join(filtered: Vec<Filtered>, items: IdTable) -> Interactions {
+    let n_users: usize = filtered.iter().map(|bucket| bucket.users.len()).sum();
+    let mut users = IdTable::with_capacity(n_users, n_users * 12);
+    let mut bucket_starts = vec![0u32];
+    let mut trains = Vec::with_capacity(n_users);
+    let with_room = |cells: usize, values: usize| Csr {
+        indptr: {
+            let mut indptr = Vec::with_capacity(n_users + 1);
+            indptr.push(0);
+            indptr
+        },
+        indices: Vec::with_capacity(cells),
+        values: Vec::with_capacity(values),
+        n_cols: items.len(),
+    };
+    let n_cells = filtered.iter().map(|bucket| bucket.weights.n_cells()).sum();
+    let mut weights = with_room(n_cells, n_cells);
+    let mut excluded = with_room(filtered.iter().map(|bucket| bucket.excluded.n_cells()).sum(), 0);
+    for bucket in filtered {
+        for id in bucket.users.iter() {
+            users.push(id);
+        }
+        bucket_starts.push(users.len() as u32);
+        trains.extend_from_slice(&bucket.trains);
+        append(&mut weights, &bucket.weights);
+        append(&mut excluded, &bucket.excluded);
+    }
+    Interactions { users, items, bucket_starts, weights, excluded, trains }
+}
+
+fn append(to: &mut Csr, from: &Csr) {
+    let base = to.indices.len();
+    to.indices.extend_from_slice(&from.indices);
+    to.values.extend_from_slice(&from.values);
+    to.indptr.extend(from.indptr[1..].iter().map(|&end| base + end));
+}
