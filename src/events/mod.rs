@@ -1,1 +1,24 @@
-//! (being built)
+//! Events: clickstream and order Parquet, read fast and checked.
+//!
+//! In: Parquet files (local, s3://) and the config's names for their columns. Out: accepted rows by bucket of users, and a
+//! count of every row that was not accepted, by reason.
+//! Refuses: to weigh or sum anything; to drop a row without counting it.
+
+mod arrays;
+mod chunks;
+mod columns;
+mod config;
+mod decode;
+mod error;
+mod ids;
+mod instants;
+mod orders;
+mod partitions;
+mod reasons;
+mod scan;
+
+pub use config::{ColumnNames, EventsConfig, Preset, TimestampUnit};
+pub use error::EventsError;
+pub use orders::{OrdersConfig, PurchaseSource};
+pub use reasons::{Counts, Reason};
+pub use scan::{Scan, ScanInput, ScanProgress, Shard, scan};

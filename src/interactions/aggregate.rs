@@ -348,7 +348,7 @@ pub fn window_start(as_of: Stamp, days: f64) -> Stamp {
 
 /// Whether a type counts as money spent (+1), given back (-1) or neither.
 #[must_use]
-pub fn money_sign(role: Role) -> i64 {
+pub(super) fn money_sign(role: Role) -> i64 {
     match role {
         Role::Purchase => 1,
         Role::Refund => -1,

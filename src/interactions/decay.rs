@@ -4,12 +4,12 @@ use super::time::Stamp;
 
 /// Binary places of a fixed-point weight: 2^-24 is a millionth of the smallest weight anyone configures, and 2^39 units
 /// of weight still fit one cell.
-pub const WEIGHT_BITS: u32 = 24;
+pub(super) const WEIGHT_BITS: u32 = 24;
 
 /// A weight in fixed point.
 #[inline]
 #[must_use]
-pub fn to_fixed(weight: f64) -> i64 {
+pub(super) fn to_fixed(weight: f64) -> i64 {
     (weight * f64::from(1u32 << WEIGHT_BITS)).round() as i64
 }
 
