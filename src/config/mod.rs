@@ -1,1 +1,133 @@
-//! (being built)
+//! Config: defaults < TOML file < environment < flags, then frozen.
+//!
+//! In: a file's text, variables, `--set` flags. Out: one checked [`Config`].
+//! Refuses: keys it does not know, secrets, and values that a stage would trip over later.
+
+mod error;
+mod load;
+mod template;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+pub use load::{Loaded, Overrides, load};
+pub use template::TEMPLATE;
+
+use crate::{
+    catalog::CatalogConfig,
+    events::{EventsConfig, OrdersConfig, PurchaseSource},
+    interactions::{EventTypes, InteractionsConfig, Kind, Role, kinds},
+    model::ModelConfig,
+    publish::PublishConfig,
+    recommendations::RecommendConfig,
+    storage::S3Config,
+};
+
+/// Everything that a build depends on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the work happens.
+    pub build: BuildConfig,
+    /// The clickstream.
+    pub events: EventsConfig,
+    /// Order lines, where they count as purchases.
+    pub orders: OrdersConfig,
+    /// What events weigh; empty for the preset's table.
+    pub event_types: EventTypes,
+    /// How events become interactions.
+    pub interactions: InteractionsConfig,
+    /// The catalogue.
+    pub catalog: CatalogConfig,
+    /// Which model, and its parameters.
+    pub model: ModelConfig,
+    /// Lists and rules.
+    pub recommendations: RecommendConfig,
+    /// Where runs go.
+    pub publish: PublishConfig,
+    /// How S3 is reached.
+    pub s3: S3Config,
+}
+
+/// `[build]`: where the work happens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BuildConfig {
+    /// Directory of run directories.
+    pub runs: String,
+    /// Threads; 0 takes one a core. The result does not depend on it.
+    pub threads: usize,
+    /// Number of example users shown in the report.
+    pub example_users: usize,
+}
+
+impl Default for BuildConfig {
+    fn default() -> Self {
+        Self { runs: "runs".into(), threads: 0, example_users: 5 }
+    }
+}
+
+impl Config {
+    /// Checks every value that can be checked without reading data.
+    ///
+    /// # Errors
+    /// The key's full path, what it must be and what it is.
+    pub fn check(&self) -> Result<(), String> {
+        if self.build.runs.is_empty() {
+            return Err("build.runs must name a directory".into());
+        }
+        if self.build.threads > 1_024 {
+            return Err(format!("build.threads must be 0 (one a core) to 1024, is {}", self.build.threads));
+        }
+        self.events.check("events")?;
+        self.orders.check("orders")?;
+        self.interactions.check("interactions")?;
+        let kinds = self.kinds()?;
+        self.check_types(&kinds)?;
+        self.catalog.check("catalog")?;
+        self.model.check("model")?;
+        self.recommendations.check("recommendations")?;
+        self.publish.check("publish")?;
+        self.s3.check("s3")
+    }
+
+    /// The event types in the order of their names: the preset's where the config has none.
+    ///
+    /// # Errors
+    /// The key's full path, what it must be and what it is.
+    pub fn kinds(&self) -> Result<Vec<Kind>, String> {
+        if self.event_types.is_empty() {
+            kinds(&self.events.preset.event_types(), &self.interactions)
+        } else {
+            kinds(&self.event_types, &self.interactions)
+        }
+    }
+
+    fn check_types(&self, kinds: &[Kind]) -> Result<(), String> {
+        let names = || kinds.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>().join(", ");
+        if !self.events.has_event_type_column() && kinds.len() != 1 {
+            return Err(format!(
+                "events.columns.event_type is \"\", so event_types must have one entry; it has {}",
+                names()
+            ));
+        }
+        if self.orders.purchases_from == PurchaseSource::Orders {
+            match &self.orders.event_type {
+                Some(name) if !kinds.iter().any(|kind| kind.name == *name) => {
+                    return Err(format!("orders.event_type must be one of {}, is {name}", names()));
+                }
+                None if !kinds.iter().any(|kind| kind.role == Role::Purchase) => {
+                    return Err(format!(
+                        "orders.event_type must say what an order line counts as: none of {} has role purchase",
+                        names()
+                    ));
+                }
+                _ => {}
+            }
+        }
+        if let Some(name) = self.events.ignored_types.iter().find(|name| kinds.iter().any(|kind| kind.names.contains(name))) {
+            return Err(format!("events.ignored_types names `{name}`, which event_types counts"));
+        }
+        Ok(())
+    }
+}
