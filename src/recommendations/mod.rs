@@ -3,8 +3,33 @@
 //! In: a model, histories, rules. Out: exact top-k lists, each with its source.
 //! Refuses: padding. Fewer than k eligible items means a shorter list.
 
+mod caps;
 mod catalog;
+mod config;
+mod error;
+mod explain;
+mod fallback;
 mod lists;
+mod popular;
+mod recommend;
+#[cfg(test)]
+mod recommend_tests;
+mod recommended;
+mod rules;
+mod select;
+mod similar;
+#[cfg(test)]
+mod testing;
+mod top_k;
 
 pub use catalog::Catalog;
+pub use config::{Boost, Fallback, PopularConfig, RecommendConfig, SimilarConfig};
+pub use error::RecommendError;
+pub use explain::{ItemVerdict, KeptOut, Placement};
 pub use lists::{ListBatch, ListRow};
+pub use popular::PopularLists;
+pub use recommend::{OneList, Recommender, Scorer};
+pub use recommended::{RecommendCounts, Recommended, Source, SourceNames};
+pub use rules::{Eligibility, RuleWarning, Rules};
+pub use similar::{SimilarCounts, SimilarItems, Similarities};
+pub use top_k::{Scored, TopK};
