@@ -1,0 +1,147 @@
+//! S3: the client, started when it is first needed; listing and reading beside it.
+//!
+//! In: buckets, keys, prefixes, ranges. Out: listings and bytes.
+//! Refuses: to keep or log a credential; to be called from within an async runtime.
+
+mod error;
+mod list;
+mod read;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_config::{
+    BehaviorVersion, Region, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
+    timeout::TimeoutConfig,
+};
+use aws_sdk_s3::config::{ProvideCredentials, SharedCredentialsProvider};
+use tokio::{runtime::Runtime, sync::Semaphore};
+
+use super::{S3Config, StorageError};
+
+/// Threads that carry the connections; decrypting and copying a gigabit stream takes about one core.
+const MAX_RUNTIME_THREADS: usize = 4;
+
+/// A handle to S3 for synchronous callers: clones share one connection pool and one limit of requests under way.
+///
+/// Cost: nothing until the first request, which starts up to four threads and resolves region and credentials.
+#[derive(Clone)]
+pub struct S3Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: S3Config,
+    credentials: Option<SharedCredentialsProvider>,
+    running: Mutex<Option<Arc<Running>>>,
+}
+
+/// The started client.
+struct Running {
+    /// `Some` until dropped.
+    runtime: Option<Runtime>,
+    client: aws_sdk_s3::Client,
+    in_flight: Arc<Semaphore>,
+    max_attempts: u32,
+}
+
+impl Running {
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("the runtime is taken by drop alone")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Idle connections are all that can be left: nothing to wait for.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for S3Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Client").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}
+
+impl S3Client {
+    /// A client with the credentials of the standard AWS environment.
+    #[must_use]
+    pub fn new(config: S3Config) -> Self {
+        Self::start_later(config, None)
+    }
+
+    /// A client with credentials from elsewhere.
+    #[must_use]
+    pub fn with_credentials(config: S3Config, credentials: impl ProvideCredentials + 'static) -> Self {
+        Self::start_later(config, Some(SharedCredentialsProvider::new(credentials)))
+    }
+
+    fn start_later(config: S3Config, credentials: Option<SharedCredentialsProvider>) -> Self {
+        Self { shared: Arc::new(Shared { config, credentials, running: Mutex::new(None) }) }
+    }
+
+    /// The started client; `uri` is what it is needed for. A failed start is tried again by the next caller.
+    fn running(&self, uri: &str) -> Result<Arc<Running>, StorageError> {
+        let mut running = self.shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = running.as_ref() {
+            return Ok(Arc::clone(running));
+        }
+        let started = Arc::new(self.shared.start(uri)?);
+        *running = Some(Arc::clone(&started));
+        Ok(started)
+    }
+}
+
+impl Shared {
+    fn start(&self, uri: &str) -> Result<Running, StorageError> {
+        let config = &self.config;
+        let n_threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_RUNTIME_THREADS);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(n_threads)
+            .thread_name("s3")
+            .enable_all()
+            .build()
+            .map_err(|source| StorageError::Runtime { source })?;
+        let read_timeout = Duration::from_millis(config.read_timeout_ms);
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .retry_config(RetryConfig::standard().with_max_attempts(config.max_attempts))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+                    .read_timeout(read_timeout)
+                    .build(),
+            )
+            .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(read_timeout).build());
+        if let Some(region) = &config.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(url) = &config.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        if let Some(credentials) = &self.credentials {
+            loader = loader.credentials_provider(credentials.clone());
+        }
+        let sdk = runtime.block_on(loader.load());
+        if sdk.region().is_none() {
+            return Err(StorageError::NoRegion { uri: uri.into() });
+        }
+        if let Some(provider) = sdk.credentials_provider() {
+            // Asked here, so that missing credentials are told as such and not as a failed request.
+            runtime
+                .block_on(provider.provide_credentials())
+                .map_err(|source| StorageError::NoCredentials { uri: uri.into(), source: Box::new(source) })?;
+        }
+        let client = aws_sdk_s3::Client::from_conf(
+            aws_sdk_s3::config::Builder::from(&sdk).force_path_style(config.path_style).build(),
+        );
+        let in_flight = Arc::new(Semaphore::new(config.max_in_flight));
+        tracing::debug!(region = ?sdk.region(), endpoint = ?sdk.endpoint_url(), n_threads, "S3 client started");
+        Ok(Running { runtime: Some(runtime), client, in_flight, max_attempts: config.max_attempts })
+    }
+}
