@@ -4,7 +4,7 @@ use std::{fs, process::Command, sync::atomic::Ordering::SeqCst};
 
 use nightshelf::storage::{ObjectInfo, S3Config, Storage, StorageError};
 
-use crate::support::s3::{FORBIDDEN, S3Server};
+use crate::support::s3::{Environment, FORBIDDEN, S3Server};
 
 const PARQUET: &[&str] = &[".parquet"];
 const MIB: u64 = 1 << 20;
@@ -222,7 +222,7 @@ fn the_standard_environment_is_obeyed() {
     let server = S3Server::start();
     server.put("shop", "e/a.parquet", b"x");
     let answer = tempfile::NamedTempFile::new().unwrap();
-    let ask = |change: &dyn Fn(&mut Vec<(&'static str, String)>)| {
+    let ask = |change: &dyn Fn(&mut Environment)| {
         let mut environment = server.environment();
         change(&mut environment);
         let status = Command::new(std::env::current_exe().unwrap())
@@ -237,7 +237,7 @@ fn the_standard_environment_is_obeyed() {
         fs::read_to_string(answer.path()).unwrap()
     };
     assert_eq!(ask(&|_| {}), "1 objects");
-    let without = |name: &'static str| move |all: &mut Vec<(&'static str, String)>| all.retain(|(key, _)| *key != name);
+    let without = |name: &'static str| move |all: &mut Environment| all.retain(|(key, _)| *key != name);
     assert_eq!(ask(&without("AWS_REGION")), "no AWS region is set for `s3://shop/e/`");
     assert_eq!(ask(&without("AWS_ACCESS_KEY_ID")), "no AWS credentials were found for `s3://shop/e/`");
     assert_eq!(ask(&|all| all[0].0 = "AWS_ENDPOINT_URL_S3"), "1 objects");

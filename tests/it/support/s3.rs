@@ -68,6 +68,9 @@ pub(crate) struct Faults {
     pub(crate) max_in_flight: AtomicUsize,
 }
 
+/// Variables and their values.
+pub(crate) type Environment = Vec<(&'static str, String)>;
+
 /// A running server; dropping it stops it and deletes its buckets.
 pub(crate) struct S3Server {
     address: SocketAddr,
@@ -127,7 +130,7 @@ impl S3Server {
     }
 
     /// The environment with which a program (or a child test) reaches this server and nothing else.
-    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn environment(&self) -> Environment {
         vec![
             ("AWS_ENDPOINT_URL", self.url()),
             ("AWS_REGION", "eu-central-1".into()),
