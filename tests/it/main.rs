@@ -1,0 +1,6 @@
+//! Integration tests: one binary, one module a subject.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
+
+mod floors;
+mod s3;
+mod support;
