@@ -1,1 +1,40 @@
-//! (being built)
+//! Run directories: what a build leaves behind, whole or not at all.
+//!
+//! In: lists, factors, neighbours and counts of one build. Out: a run directory with a manifest, and readers of it.
+//! Refuses: to show a run before its last byte is on disk, and to hand out a file that is not what the manifest says.
+//!
+//! ```text
+//! runs/<run>.partial/    being written; becomes runs/<run> by one rename
+//! runs/<run>/            a whole build: manifest.json names every file with its SHA-256
+//! runs/.locks/<run>.lock held by the build that writes <run>
+//! runs/.trash/           pruned runs on their way out
+//! ```
+
+mod diff;
+mod error;
+mod hashing;
+mod list_format;
+mod list_reader;
+mod list_writer;
+mod manifest;
+mod matrices;
+mod matrix_reader;
+mod parquet_io;
+mod prune;
+mod run;
+mod run_writer;
+mod verify;
+
+pub use diff::{CountChange, DiffOptions, ItemMove, ListDiff, RunDiff, UserMove, ValueChange, diff};
+pub use error::ArtifactError;
+pub use hashing::{FileEntry, HashingFile};
+pub use list_format::{ListKind, bucket_path};
+pub use list_reader::{FoundList, ListReader, ListTable};
+pub use list_writer::ListWriter;
+pub use manifest::{Content, FORMAT_VERSION, InputContent, InputObserved, Manifest, Observed, split_config};
+pub use matrices::{write_dense, write_ids, write_scores, write_sparse};
+pub use matrix_reader::{read_dense, read_ids, read_scores, read_sparse};
+pub use prune::{Pruned, prune};
+pub use run::{DamagedRun, Run, RunListing, list_runs, open_run};
+pub use run_writer::RunWriter;
+pub use verify::{Problem, Verification, verify};

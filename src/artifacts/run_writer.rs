@@ -1,0 +1,304 @@
+//! Writing a run directory: everything into `<run>.partial`, then one rename.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File, TryLockError},
+    io::Write,
+    path::{Component, Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    ArtifactError, Content, FileEntry, HashingFile, Manifest, Observed, Run,
+    prune::empty_trash,
+    run::{MANIFEST, PARTIAL_SUFFIX},
+};
+
+/// Folder of the lock files, beside the runs.
+const LOCKS: &str = ".locks";
+
+/// A run being written.
+///
+/// Until [`commit`](Self::commit) nothing of it is listed; dropping it removes what was written, and what a killed
+/// process leaves is removed by the next [`create`](Self::create).
+#[derive(Debug)]
+pub struct RunWriter {
+    root: PathBuf,
+    name: String,
+    partial: PathBuf,
+    shared: Arc<Shared>,
+    lock: RunLock,
+    committed: bool,
+}
+
+/// What the files of one run report to.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    files: Mutex<Files>,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    /// Path to: its entry once closed, and whether it belongs to the observed part.
+    by_path: BTreeMap<String, (Option<FileEntry>, bool)>,
+}
+
+impl Shared {
+    /// Enters the finished file.
+    pub(super) fn finished(&self, entry: FileEntry) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((slot, _)) = files.by_path.get_mut(&entry.path) {
+            *slot = Some(entry);
+        }
+    }
+}
+
+impl RunWriter {
+    /// Starts a run named `name` in the directory of runs, which is made when absent.
+    ///
+    /// Removes what builds that no longer live have left there (logged).
+    ///
+    /// # Errors
+    /// When the name is taken, cannot be a name, or another process is writing it.
+    pub fn create(runs_root: &Path, name: &str) -> Result<Self, ArtifactError> {
+        check_run_name(name)?;
+        fs::create_dir_all(runs_root).map_err(ArtifactError::io("create directory", runs_root))?;
+        remove_stale(runs_root)?;
+        empty_trash(runs_root);
+        let lock = match RunLock::take(runs_root, name)? {
+            Some(lock) => lock,
+            None => return Err(ArtifactError::RunLocked { name: name.into(), path: RunLock::path(runs_root, name) }),
+        };
+        let path = runs_root.join(name);
+        if path.symlink_metadata().is_ok() {
+            return Err(ArtifactError::RunExists { name: name.into(), path });
+        }
+        let partial = runs_root.join(format!("{name}{PARTIAL_SUFFIX}"));
+        fs::create_dir(&partial).map_err(ArtifactError::io("create directory", &partial))?;
+        let shared = Arc::default();
+        Ok(Self { root: runs_root.into(), name: name.into(), partial, shared, lock, committed: false })
+    }
+
+    /// The run's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the files are while the run is written: scratch files may lie there too, if they are removed before the
+    /// commit.
+    #[must_use]
+    pub fn partial_dir(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Opens a new file whose bytes the input determines; folders are made as needed. Any thread may call it.
+    ///
+    /// # Errors
+    /// When the name is absolute, climbs with `..`, is `manifest.json` or was given before.
+    pub fn file(&self, path: &str) -> Result<HashingFile, ArtifactError> {
+        self.open(path, false)
+    }
+
+    /// Opens a new file that carries times or names (`report.html`): listed and hashed, but apart from the content.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file).
+    pub fn observed_file(&self, path: &str) -> Result<HashingFile, ArtifactError> {
+        self.open(path, true)
+    }
+
+    fn open(&self, path: &str, observed: bool) -> Result<HashingFile, ArtifactError> {
+        let refuse = |reason| ArtifactError::BadFileName { path: path.into(), reason };
+        let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        if path.is_empty() || !plain || path.contains("//") || path.ends_with('/') {
+            return Err(refuse("not a relative path below the run directory"));
+        }
+        if path == MANIFEST {
+            return Err(refuse("the manifest is written by the commit"));
+        }
+        let full_path = self.partial.join(path);
+        {
+            let mut files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+            if files.by_path.insert(path.to_owned(), (None, observed)).is_some() {
+                return Err(refuse("the run already has a file of that name"));
+            }
+        }
+        if let Some(folder) = full_path.parent() {
+            fs::create_dir_all(folder).map_err(ArtifactError::io("create directory", folder))?;
+        }
+        HashingFile::create(path.to_owned(), full_path, Arc::clone(&self.shared))
+    }
+
+    /// Makes the run appear: syncs every file and folder, writes the manifest last, renames the directory.
+    ///
+    /// `content.files`, `content.rows`, `content.format_version`, `observed.files` and `observed.run` are filled in.
+    ///
+    /// # Errors
+    /// When a file was not closed, the disk refuses, or the name has been taken meanwhile. Nothing is visible then;
+    /// only when syncing the directory of runs fails, after the rename, the run is there but may not survive a power cut.
+    pub fn commit(mut self, content: Content, observed: Observed) -> Result<Run, ArtifactError> {
+        let manifest = self.manifest(content, observed)?;
+        let mut folders = BTreeSet::from([self.partial.clone()]);
+        for entry in manifest.files() {
+            let path = self.partial.join(&entry.path);
+            sync(&path)?;
+            folders.extend(path.ancestors().skip(1).take_while(|up| *up != self.partial).map(Path::to_owned));
+        }
+        let path = self.partial.join(MANIFEST);
+        let text = serde_json::to_vec_pretty(&manifest).map_err(|error| ArtifactError::damaged(&path, error))?;
+        let mut file = File::create_new(&path).map_err(ArtifactError::io("create", &path))?;
+        file.write_all(&text).map_err(ArtifactError::io("write", &path))?;
+        file.sync_all().map_err(ArtifactError::io("sync", &path))?;
+        for folder in folders.iter().rev() {
+            sync(folder)?;
+        }
+        let whole = self.root.join(&self.name);
+        if whole.symlink_metadata().is_ok() {
+            return Err(ArtifactError::RunExists { name: self.name.clone(), path: whole });
+        }
+        fs::rename(&self.partial, &whole).map_err(ArtifactError::io("rename to its final name", &self.partial))?;
+        self.committed = true;
+        sync(&self.root)?;
+        Ok(Run::new(whole, manifest))
+    }
+
+    fn manifest(&self, mut content: Content, mut observed: Observed) -> Result<Manifest, ArtifactError> {
+        let files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let open: Vec<String> =
+            files.by_path.iter().filter(|(_, (entry, _))| entry.is_none()).map(|(path, _)| path.clone()).collect();
+        if !open.is_empty() {
+            return Err(ArtifactError::Unfinished { name: self.name.clone(), paths: open });
+        }
+        content.files.clear();
+        observed.files.clear();
+        for (entry, is_observed) in files.by_path.values() {
+            let list = if *is_observed { &mut observed.files } else { &mut content.files };
+            list.extend(entry.clone());
+        }
+        observed.run.clone_from(&self.name);
+        Manifest::seal(content, observed).map_err(|error| ArtifactError::damaged(self.partial.join(MANIFEST), error))
+    }
+}
+
+impl Drop for RunWriter {
+    fn drop(&mut self) {
+        if !self.committed {
+            if let Err(error) = fs::remove_dir_all(&self.partial) {
+                tracing::warn!(path = %self.partial.display(), %error, "cannot remove the unfinished run");
+            }
+        }
+        self.lock.release();
+    }
+}
+
+/// Makes a file or folder durable.
+pub(super) fn sync(path: &Path) -> Result<(), ArtifactError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(ArtifactError::io("sync", path))
+}
+
+/// Run names are directory names that a shell, a URL and an S3 key take as they are.
+fn check_run_name(name: &str) -> Result<(), ArtifactError> {
+    let refuse = |reason| Err(ArtifactError::BadRunName { name: name.into(), reason });
+    if name.is_empty() || name.len() > 128 {
+        return refuse("it must have 1 to 128 characters");
+    }
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte)) || name.starts_with('.') {
+        return refuse("only letters, digits, `-`, `_`, `+` and, not in front, `.` are allowed");
+    }
+    if name == "latest" || name.ends_with(PARTIAL_SUFFIX) {
+        return refuse("the name is reserved");
+    }
+    Ok(())
+}
+
+/// Exclusive right to write the run of one name. The lock dies with the process that holds it.
+///
+/// The file lies beside the run directory, not in it: whoever holds the name's lock may judge and remove
+/// `<name>.partial` without a race against the rename of a commit.
+#[derive(Debug)]
+struct RunLock {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl RunLock {
+    fn path(root: &Path, name: &str) -> PathBuf {
+        root.join(LOCKS).join(format!("{name}.lock"))
+    }
+
+    /// Returns: `None` when another process holds it.
+    fn take(root: &Path, name: &str) -> Result<Option<Self>, ArtifactError> {
+        let path = Self::path(root, name);
+        let folder = root.join(LOCKS);
+        fs::create_dir_all(&folder).map_err(ArtifactError::io("create directory", &folder))?;
+        loop {
+            let file = File::options()
+                .create(true)
+                .append(true)
+                .open(&path)
+                .map_err(ArtifactError::io("open the lock file", &path))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(ArtifactError::io("lock", &path)(error)),
+            }
+            // Its last holder may have removed the file between our open and our lock.
+            if is_same_file(&file, &path) {
+                return Ok(Some(Self { path, file: Some(file) }));
+            }
+        }
+    }
+
+    /// Removes the lock file, then lets go: in this order nobody can lock a name that is being given up.
+    fn release(&mut self) {
+        if let Some(file) = self.file.take() {
+            if let Err(error) = fs::remove_file(&self.path) {
+                tracing::debug!(path = %self.path.display(), %error, "cannot remove the lock file");
+            }
+            drop(file);
+        }
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(unix)]
+fn is_same_file(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+/// Elsewhere an open file cannot be removed, so what was locked is what lies there.
+#[cfg(not(unix))]
+fn is_same_file(_file: &File, _path: &Path) -> bool {
+    true
+}
+
+/// Removes the `.partial` directories whose writers are gone.
+fn remove_stale(root: &Path) -> Result<(), ArtifactError> {
+    let entries = fs::read_dir(root).map_err(ArtifactError::io("list", root))?;
+    for entry in entries {
+        let entry = entry.map_err(ArtifactError::io("list", root))?;
+        let file_name = entry.file_name();
+        let Some(name) = file_name.to_str().and_then(|name| name.strip_suffix(PARTIAL_SUFFIX)) else { continue };
+        if check_run_name(name).is_err() {
+            continue;
+        }
+        let Some(_lock) = RunLock::take(root, name)? else { continue };
+        let path = entry.path();
+        // Its writer may have committed between the listing and the lock.
+        if path.is_dir() {
+            fs::remove_dir_all(&path).map_err(ArtifactError::io("remove the unfinished run", &path))?;
+            tracing::warn!(path = %path.display(), "removed what a build that did not finish had left");
+        }
+    }
+    Ok(())
+}
