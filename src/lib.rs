@@ -26,8 +26,8 @@
 
 pub mod artifacts;
 pub mod catalog;
-pub mod cli;
-pub mod config;
+// cli follows
+// config follows
 pub mod events;
 pub mod ids;
 pub mod interactions;

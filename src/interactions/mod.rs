@@ -17,7 +17,7 @@ pub use assemble::{Assembled, BucketCells, assemble};
 pub use config::{EventType, EventTypes, Exclude, InteractionsConfig, Kind, Role, kinds};
 pub use csr::Csr;
 pub use decay::{Decay, from_fixed};
-pub use profiles::{Profiles, WINDOWS};
+pub use profiles::{Favourites, Profiles, WINDOWS, favourite_categories};
 pub use rows::{Amount, BucketRows, Part, Row};
 pub use time::{DAY, Stamp};
 

@@ -96,3 +96,47 @@ impl ProfileBuilder {
         self.profiles
     }
 }
+
+/// The categories that the users of a bucket like most, by their share of the user's positive weight.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Favourites {
+    /// n_users + 1 offsets.
+    pub offsets: Vec<usize>,
+    /// Category numbers, largest share first; ties by number.
+    pub categories: Vec<u32>,
+    /// Shares, 0 to 1, parallel to `categories`.
+    pub shares: Vec<f32>,
+}
+
+/// The `n` favourite categories of each user.
+///
+/// Formula: share of a category = sum of the user's positive weights on its items / sum over all his items.
+/// Shapes: `category_of` by place in the table of all items.
+#[must_use]
+pub fn favourite_categories(pairs: &super::BucketPairs, category_of: &[Option<u32>], n: usize) -> Favourites {
+    let mut out = Favourites { offsets: vec![0], ..Favourites::default() };
+    let mut sums: Vec<(u32, i64)> = Vec::new();
+    for user in 0..pairs.users.len() {
+        sums.clear();
+        let mut total = 0i64;
+        for at in pairs.indptr[user]..pairs.indptr[user + 1] {
+            let weight = pairs.weights[at].max(0);
+            total += weight;
+            if let Some(category) = category_of[pairs.items[at] as usize]
+                && weight > 0
+            {
+                match sums.iter_mut().find(|(known, _)| *known == category) {
+                    Some((_, sum)) => *sum += weight,
+                    None => sums.push((category, weight)),
+                }
+            }
+        }
+        sums.sort_unstable_by_key(|&(category, sum)| (std::cmp::Reverse(sum), category));
+        for &(category, sum) in sums.iter().take(n) {
+            out.categories.push(category);
+            out.shares.push((sum as f64 / total as f64) as f32);
+        }
+        out.offsets.push(out.categories.len());
+    }
+    out
+}
