@@ -1,1 +1,22 @@
-//! (being built)
+//! Report: one self-contained page that shows what a run did.
+//!
+//! In: [`ReportData`], plain numbers and words that the pipeline counted. Out: the HTML page as one string.
+//! Refuses: files, clocks, requests to anywhere, and numbers that are not numbers.
+
+mod charts;
+mod check;
+mod data;
+mod dates;
+mod error;
+mod format;
+mod page;
+mod stats;
+mod svg;
+
+pub use data::{
+    Coverage, DaySeries, EventsByDay, ExampleAction, ExampleUser, FilterStep, Headline, Histogram, InputFile,
+    ListSource, ListSources, ListedItem, LongTail, LorenzPoint, LossPoint, RankPoint, RejectedReason, ReportData,
+    RunInfo, Scores, SimilarExample, Stage,
+};
+pub use error::ReportError;
+pub use page::render;

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
 
 mod floors;
+mod report;
 mod s3;
 mod support;
