@@ -14,6 +14,7 @@ mod diff;
 mod error;
 mod hashing;
 mod history;
+mod items;
 mod list_format;
 mod list_reader;
 mod list_writer;
@@ -31,6 +32,7 @@ pub use diff::{CountChange, DiffOptions, ItemMove, ListDiff, RunDiff, UserMove, 
 pub use error::ArtifactError;
 pub use hashing::{FileEntry, HashingFile};
 pub use history::{HistoryPair, INTERACTIONS, UserHistory, write_history};
+pub use items::{ITEMS, ItemTable, write_items};
 pub use list_format::{ListKind, bucket_path};
 pub use list_reader::{FoundList, ListReader, ListTable};
 pub use list_writer::ListWriter;

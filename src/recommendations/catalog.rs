@@ -44,4 +44,23 @@ impl Catalog {
             brand_names: IdTable::new(),
         }
     }
+
+    /// The catalogue of some of the items: `kept` are their numbers, ascending.
+    #[must_use]
+    pub fn select(&self, kept: &[u32]) -> Self {
+        fn pick<T: Clone>(column: &[T], kept: &[u32]) -> Vec<T> {
+            kept.iter().map(|&item| column[item as usize].clone()).collect()
+        }
+        Self {
+            present: self.present,
+            listed: pick(&self.listed, kept),
+            available: pick(&self.available, kept),
+            titles: pick(&self.titles, kept),
+            categories: pick(&self.categories, kept),
+            brands: pick(&self.brands, kept),
+            prices: pick(&self.prices, kept),
+            category_names: self.category_names.clone(),
+            brand_names: self.brand_names.clone(),
+        }
+    }
 }

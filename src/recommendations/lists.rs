@@ -58,6 +58,20 @@ impl<'a> ListBatch<'a> {
         self.sources.push(source);
     }
 
+    /// The same lists, keys ascending.
+    #[must_use]
+    pub fn sorted_by_key(&self) -> Self {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by_key(|&at| self.keys[at]);
+        let mut sorted = Self::default();
+        for at in order {
+            let range = self.offsets[at]..self.offsets[at + 1];
+            let entries = self.items[range.clone()].iter().copied().zip(self.scores[range].iter().copied());
+            sorted.push(self.keys[at], entries, self.sources.get(at).copied().unwrap_or(""));
+        }
+        sorted
+    }
+
     /// The lists in order.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = ListRow<'_, 'a>> + '_ {
         (0..self.len()).map(|at| {

@@ -1,0 +1,115 @@
+//! What can go wrong in a build or a question, with what to do about it.
+
+use std::fmt::Write as _;
+
+use thiserror::Error;
+
+use crate::{
+    artifacts::ArtifactError,
+    catalog::CatalogError,
+    events::{Counts, EventsError, Reason},
+    model::ModelError,
+    publish::PublishError,
+    recommendations::RecommendError,
+    report::ReportError,
+    storage::StorageError,
+};
+
+/// Why a pipeline stopped.
+#[derive(Debug, Error)]
+pub enum PipelineError {
+    /// The config.
+    #[error("{0}")]
+    Config(String),
+    /// Reading events or orders.
+    #[error(transparent)]
+    Events(#[from] EventsError),
+    /// Reading the catalogue.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Reading bytes.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Training.
+    #[error("training the model: {0}")]
+    Model(#[from] ModelError),
+    /// Recommending.
+    #[error("making lists: {0}")]
+    Recommend(#[from] RecommendError),
+    /// The run directory.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// A store.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The report page.
+    #[error("drawing the report: {0}")]
+    Report(#[from] ReportError),
+    /// More rows were rejected than the config allows.
+    #[error("{}", rejected_message(counts, *allowed))]
+    Rejected {
+        /// Rows by fate.
+        counts: Box<Counts>,
+        /// `events.max_rejected_ratio`.
+        allowed: f64,
+    },
+    /// Nothing is left to learn from.
+    #[error("nothing is left to build from: {0}")]
+    Empty(String),
+    /// The question names something that the run does not know.
+    #[error("{what} `{id}` is unknown to run {run}")]
+    Unknown {
+        /// `user` or `item`.
+        what: &'static str,
+        /// The id asked for.
+        id: String,
+        /// The run asked.
+        run: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+impl PipelineError {
+    /// What the reader of the message can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Events(error) => error.hint(),
+            Self::Catalog(error) => error.hint().map(str::to_owned),
+            Self::Storage(error) => error.hint().map(str::to_owned),
+            Self::Rejected { .. } => {
+                Some("mend the input, or raise events.max_rejected_ratio if these rows are expected".into())
+            }
+            Self::Empty(_) => Some(
+                "look at interactions.min_users_per_item, interactions.max_events_per_active_day, events.since, \
+                 events.until and events.window_days"
+                    .into(),
+            ),
+            Self::Unknown { hint, .. } => Some(hint.clone()),
+            _ => None,
+        }
+    }
+}
+
+fn rejected_message(counts: &Counts, allowed: f64) -> String {
+    let mut text = format!(
+        "{} of {} rows are rejected ({:.2} %), events.max_rejected_ratio allows {:.2} %:",
+        counts.n_rejected(),
+        counts.rows,
+        counts.rejected_ratio() * 100.0,
+        allowed * 100.0
+    );
+    for reason in Reason::ALL {
+        if let Some(n) = counts.rejected.get(reason.name()) {
+            let _ = write!(text, "\n  {:<22} {n:>12}  {}", reason.name(), reason.advice());
+        }
+    }
+    if !counts.unknown_types.is_empty() {
+        let mut names: Vec<_> = counts.unknown_types.iter().collect();
+        names.sort_by_key(|(name, n)| (std::cmp::Reverse(**n), (*name).clone()));
+        let names: Vec<String> = names.iter().take(10).map(|(name, n)| format!("`{name}` ({n})")).collect();
+        let _ = write!(text, "\n  unknown event types: {}", names.join(", "));
+    }
+    text
+}

@@ -1,0 +1,151 @@
+//! Making and writing all lists of a run, bucket by bucket, and counting what they show.
+
+use std::{collections::BTreeMap, sync::mpsc};
+
+use crate::{
+    artifacts::{ListKind, ListWriter, RunWriter, bucket_path},
+    interactions::{Csr, Interactions},
+    model::Model,
+    recommendations::{
+        PopularConfig, PopularLists, RecommendCounts, Recommended, Recommender, Rules, SimilarConfig, SimilarCounts,
+        Similarities,
+    },
+};
+
+use super::{Observer, PipelineError};
+
+/// Users whose scores go into the histograms at most.
+const SCORE_SAMPLE: usize = 200_000;
+
+/// Items of one file of similar items.
+const SIMILAR_CHUNK: usize = 1 << 20;
+
+/// What the lists show, for the summary and the report.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ListStats {
+    pub(super) counts: RecommendCounts,
+    pub(super) n_entries: u64,
+    /// Lists by the name of their source.
+    pub(super) by_source: BTreeMap<String, u64>,
+    /// By `ItemIdx`: on how many lists it stands.
+    pub(super) places: Vec<u64>,
+    /// Best scores of a sample of users.
+    pub(super) top: Vec<f32>,
+    /// Last scores of full lists of the same users.
+    pub(super) kth: Vec<f32>,
+    /// Lists of the example users, by user number: (items, scores, source).
+    pub(super) examples: BTreeMap<usize, (Vec<u32>, Vec<f32>, String)>,
+}
+
+impl ListStats {
+    fn add(&mut self, lists: &Recommended, k: usize, every: usize, example_users: &[usize]) {
+        self.counts.add(&lists.counts);
+        self.n_entries += lists.items.len() as u64;
+        for &item in &lists.items {
+            self.places[item as usize] += 1;
+        }
+        for (user, items, scores, source) in lists.rows() {
+            match self.by_source.get_mut(source) {
+                Some(n) => *n += 1,
+                None => drop(self.by_source.insert(source.to_owned(), 1)),
+            }
+            if user % every == 0 {
+                self.top.extend(scores.first());
+                self.kth.extend(scores.get(k.saturating_sub(1)));
+            }
+            if example_users.contains(&user) {
+                self.examples.insert(user, (items.to_vec(), scores.to_vec(), source.to_owned()));
+            }
+        }
+    }
+}
+
+/// Writes `recommendations/`: one file a bucket. A bucket is written while the next one is made.
+pub(super) fn write_recommendations(
+    run: &RunWriter,
+    recommender: &Recommender<'_>,
+    interactions: &Interactions,
+    k: usize,
+    example_users: &[usize],
+    on: &dyn Observer,
+) -> Result<ListStats, PipelineError> {
+    let every = interactions.users.len().div_ceil(SCORE_SAMPLE).max(1);
+    let mut stats = ListStats { places: vec![0; interactions.items.len()], ..ListStats::default() };
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel::<(usize, Recommended)>(1);
+        let writer = scope.spawn(move || -> Result<(), PipelineError> {
+            for (bucket, lists) in receiver {
+                let file = run.file(&bucket_path(ListKind::Recommendations.folder(), bucket))?;
+                let mut out = ListWriter::create(file, ListKind::Recommendations)?;
+                out.write(&lists.batch(&interactions.users, &interactions.items))?;
+                out.finish()?;
+            }
+            Ok(())
+        });
+        for (bucket, range) in interactions.bucket_starts.windows(2).enumerate() {
+            let users = range[0] as usize..range[1] as usize;
+            let n_users = users.len() as u64;
+            let lists = recommender.recommend_users(interactions, users)?;
+            stats.add(&lists, k, every, example_users);
+            on.advance(n_users);
+            if sender.send((bucket, lists)).is_err() {
+                break; // The writer has failed; its error comes with the join.
+            }
+        }
+        drop(sender);
+        writer.join().expect("the writer does not panic")?;
+        Ok(stats)
+    })
+}
+
+/// Writes `similar_items/`. Returns the counts, and the lists of `examples`.
+pub(super) fn write_similar(
+    run: &RunWriter,
+    interactions: &Interactions,
+    by_item: &Csr,
+    model: &dyn Model,
+    rules: &Rules,
+    config: &SimilarConfig,
+    examples: &[u32],
+    on: &dyn Observer,
+) -> Result<(SimilarCounts, Vec<SimilarList>), PipelineError> {
+    let similarities = Similarities::new(&interactions.weights, by_item, Some(model), rules)?;
+    let n_items = interactions.items.len();
+    let mut counts = SimilarCounts::default();
+    let mut shown = Vec::new();
+    for (chunk, start) in (0..n_items).step_by(SIMILAR_CHUNK).enumerate() {
+        let end = (start + SIMILAR_CHUNK).min(n_items);
+        let lists = similarities.of(start..end, config)?;
+        let file = run.file(&format!("{}/part-{chunk:03}.parquet", ListKind::SimilarItems.folder()))?;
+        let mut out = ListWriter::create(file, ListKind::SimilarItems)?;
+        out.write(&lists.batch(&interactions.items))?;
+        out.finish()?;
+        counts.add(&lists.counts);
+        for &item in examples.iter().filter(|&&item| (start..end).contains(&(item as usize))) {
+            let at = item as usize - start;
+            let range = lists.offsets[at]..lists.offsets[at + 1];
+            let entries = lists.items[range.clone()].iter().copied().zip(lists.scores[range].iter().copied());
+            shown.push((item, entries.collect()));
+        }
+        on.advance((end - start) as u64);
+    }
+    Ok((counts, shown))
+}
+
+/// An item and its similar items with scores.
+pub(super) type SimilarList = (u32, Vec<(u32, f32)>);
+
+/// Writes `popular/`. Returns the number of lists.
+pub(super) fn write_popular(
+    run: &RunWriter,
+    popular: &PopularLists,
+    interactions: &Interactions,
+    config: &PopularConfig,
+) -> Result<u64, PipelineError> {
+    let lists = popular.batch(&interactions.items, config).sorted_by_key();
+    let file = run.file(&format!("{}/popular.parquet", ListKind::Popular.folder()))?;
+    let mut out = ListWriter::create(file, ListKind::Popular)?;
+    out.write(&lists)?;
+    out.finish()?;
+    Ok(lists.len() as u64)
+}
