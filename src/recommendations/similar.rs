@@ -121,7 +121,10 @@ impl<'a> Similarities<'a> {
         let mut lists = SimilarItems { of_items: items.clone(), ..SimilarItems::default() };
         for item in items {
             let before = lists.items.len();
-            scratch.count_partners(item, self);
+            // An item with too few users of its own shares enough with nobody: most of a long tail ends here.
+            if self.by_item.columns(item).len() >= config.min_pair_users as usize {
+                scratch.count_partners(item, self);
+            }
             scratch.keep_candidates(item, config.min_pair_users, self);
             lists.counts.n_pairs += scratch.candidates.len() as u64;
             scratch.score(item, self);
