@@ -186,7 +186,14 @@ fn row_of(lists: &Recommended, user: usize) -> (Vec<(u32, f32)>, String) {
 
 fn any_shop() -> impl Strategy<Value = Shop> {
     (0usize..9, 1usize..70, 0usize..4).prop_flat_map(|(n_users, n_items, n_unknown)| {
-        let group = |n: u32| prop::collection::vec(prop::option::weighted(0.8, 0..n), n_items);
+        let group = |n: u32| {
+            // With one group that has nearly everything, a capped list needs a long walk.
+            let skewed = prop_oneof![12 => Just(Some(0)), 1 => (0..n).prop_map(Some)];
+            prop_oneof![
+                prop::collection::vec(prop::option::weighted(0.8, 0..n), n_items),
+                prop::collection::vec(skewed, n_items),
+            ]
+        };
         let flags = || prop::collection::vec(prop::bool::weighted(0.9), n_items);
         let columns = move |share: f64| {
             prop::collection::vec(prop::bool::weighted(share), n_items)
@@ -203,7 +210,7 @@ fn any_shop() -> impl Strategy<Value = Shop> {
             (prop::option::of(1usize..4), prop::option::of(1usize..4)),
             prop::collection::vec(boosted, 0..3),
             (
-                1usize..80,
+                prop_oneof![1usize..80, 1usize..5],
                 prop::sample::subsequence(vec![Fallback::CategoryPopular, Fallback::Popular], 0..=2).prop_shuffle(),
                 prop::bool::ANY,
                 prop::option::of(prop::sample::select(vec![0.0f32, -1.0])),

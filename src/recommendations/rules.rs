@@ -74,8 +74,7 @@ impl Groups {
     fn reach(&self, eligible: &ItemSet) -> usize {
         let mut n_in_group = vec![0usize; self.n_groups];
         let mut n_free = 0;
-        for (item, group) in (0u32..).zip(&self.of_item).filter(|(item, _)| eligible.contains(*item)) {
-            debug_assert!((item as usize) < self.of_item.len());
+        for (_, group) in (0u32..).zip(&self.of_item).filter(|(item, _)| eligible.contains(*item)) {
             match group {
                 Some(group) => n_in_group[*group as usize] += 1,
                 None => n_free += 1,

@@ -121,7 +121,10 @@ impl<'a> Similarities<'a> {
         let mut lists = SimilarItems { of_items: items.clone(), ..SimilarItems::default() };
         for item in items {
             let before = lists.items.len();
-            scratch.count_partners(item, self);
+            // An item with too few users of its own shares enough with nobody: most of a long tail ends here.
+            if self.by_item.columns(item).len() >= config.min_pair_users as usize {
+                scratch.count_partners(item, self);
+            }
             scratch.keep_candidates(item, config.min_pair_users, self);
             lists.counts.n_pairs += scratch.candidates.len() as u64;
             scratch.score(item, self);
@@ -295,15 +298,15 @@ mod tests {
                 (0..90).map(|item| (0..90).map(|other| table[(item * 7 + other * 3) % 90]).collect()).collect();
             let mut model = TableModel::new(vec![vec![0.0; 90]], (1, 1));
             model.similarity = Some(TableSimilarity(similarities.clone()));
-            let own = TableModel::new(vec![vec![0.0; 90]], (1, 1));
+            let plain = TableModel::new(vec![vec![0.0; 90]], (1, 1));
 
-            let own: Option<&dyn Model> = Some(&own);
-            for (model, has_own) in [(own, false), (None, false), (Some(&model as &dyn Model), true)] {
+            let plain: Option<&dyn Model> = Some(&plain);
+            for (model, has_own) in [(plain, false), (None, false), (Some(&model as &dyn Model), true)] {
                 let similar = Similarities::new(&by_user, &by_item, model, &rules).unwrap();
                 let lists = similar.of(0..90, &config).unwrap();
-                for item in 0..90usize {
+                for (item, own) in similarities.iter().enumerate() {
                     let score =
-                        |other: u32, cosine| if has_own { similarities[item][other as usize] } else { cosine };
+                        |other: u32, cosine| if has_own { own[other as usize] } else { cosine };
                     let mut expected = naive(&rows, item as u32, 90, min as usize, score);
                     expected.truncate(k);
                     let range = lists.offsets[item]..lists.offsets[item + 1];
