@@ -2,7 +2,11 @@
 
 use std::{fs, process::Command, sync::atomic::Ordering::SeqCst};
 
-use nightshelf::storage::{ObjectInfo, S3Config, Storage, StorageError};
+use nightshelf::{
+    catalog::{CatalogConfig, CatalogError, read_catalog},
+    ids::IdTable,
+    storage::{ObjectInfo, S3Config, Storage, StorageError},
+};
 
 use crate::support::s3::{Environment, FORBIDDEN, S3Server};
 
@@ -204,6 +208,21 @@ fn a_request_that_never_succeeds_ends() {
     let gone = S3Config { region: Some("eu-central-1".into()), ..gone };
     let storage = S3Server::start().storage_as(gone, "AKIDNIGHTSHELF", "not-a-secret");
     assert!(matches!(list(&storage, "s3://shop/k"), Err(StorageError::S3 { action: "list", .. })));
+}
+
+#[test]
+fn a_catalogue_is_read_from_a_bucket() {
+    let server = S3Server::start();
+    server.put("shop", "catalog/items.csv", b"item_id,title\n007,Cup\n8,Axe\n");
+    let items: IdTable = ["007", "9"].into_iter().collect();
+    let config = |path: &str| CatalogConfig { path: Some(path.to_owned()), ..CatalogConfig::default() };
+    for path in ["s3://shop/catalog/", "s3://shop/catalog/items.csv", "s3://shop/cat*/*.csv"] {
+        let (catalog, report) = read_catalog(&config(path), &server.storage(), &items).unwrap();
+        assert_eq!(catalog.titles, ["Cup", ""]);
+        assert_eq!((report.listed_items_without_events, report.items_without_listing), (1, 1));
+    }
+    let denied = read_catalog(&config(&format!("s3://{FORBIDDEN}/c.csv")), &server.storage(), &items).unwrap_err();
+    assert!(matches!(denied, CatalogError::Storage(StorageError::AccessDenied { .. })) && denied.hint().is_some());
 }
 
 /// Lists `s3://shop/e/` with nothing but the environment given to this process. Run by the test below in a process of its own.
