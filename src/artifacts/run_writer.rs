@@ -108,6 +108,16 @@ impl RunWriter {
         self.open(path, true)
     }
 
+    /// Writes a whole text file that carries times or names.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file), and when the disk refuses.
+    pub fn observed_text(&self, path: &str, text: &str) -> Result<FileEntry, ArtifactError> {
+        let mut file = self.observed_file(path)?;
+        io::Write::write_all(&mut file, text.as_bytes()).map_err(ArtifactError::io("write", self.partial.join(path)))?;
+        file.close()
+    }
+
     fn open(&self, path: &str, observed: bool) -> Result<HashingFile, ArtifactError> {
         let refuse = |reason| ArtifactError::BadFileName { path: path.into(), reason };
         let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));

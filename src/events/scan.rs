@@ -91,6 +91,14 @@ pub struct Scan {
     pub since: Option<Stamp>,
 }
 
+impl Scan {
+    /// Takes the shards out, so that they can be used up.
+    #[must_use]
+    pub fn split(mut self) -> (Vec<Shard>, Self) {
+        (std::mem::take(&mut self.shards), self)
+    }
+}
+
 /// A source of rows: the clickstream or the orders.
 struct Source {
     table: &'static str,

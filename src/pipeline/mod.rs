@@ -1,8 +1,25 @@
 //! Pipeline: the order of the work.
 //!
-//! In: a checked config. Out: a run directory, and what the commands print.
+//! In: a checked config. Out: a run directory, a published run, answers to questions.
 //! Refuses: arithmetic and formats; a stage does its own.
 
+mod ask;
+mod build;
+mod error;
+mod facts;
+mod history;
 mod ingest;
+mod lists;
+mod model_files;
+mod observer;
+mod publish;
+mod report_data;
+mod summary;
 
+pub use ask::{Contribution, NamedItem, SimilarList, UserList, Why, explain, popular, recommend, similar};
+pub use build::{BuildOptions, Built, build};
+pub use error::PipelineError;
 pub use ingest::{aggregate_buckets, number_items};
+pub use observer::{Observer, Silent};
+pub use publish::{Published, publish, sqlite_sink};
+pub use summary::Summary;

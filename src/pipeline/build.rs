@@ -1,0 +1,284 @@
+//! The build: events in, run directory out.
+
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+
+use crate::{
+    artifacts::{ItemTable, Run, RunWriter, write_items},
+    catalog::{CatalogReport, read_catalog},
+    config::Config,
+    events::{Counts, Scan, ScanInput, ScanProgress, scan},
+    interactions::{Aggregation, Assembled, Csr, Decay, Interactions, Kind, LeftOut, Stamp, assemble},
+    model::{TrainEvent, TrainedModel, train},
+    recommendations::{Catalog, PopularLists, Recommender, RuleWarning, Rules, SimilarCounts},
+    storage::Storage,
+};
+
+use super::{
+    Observer, PipelineError, aggregate_buckets,
+    facts::{Inputs, checksums},
+    history::{BucketWriter, Example},
+    lists::{ListStats, SimilarList, write_popular, write_recommendations, write_similar},
+    model_files::{save_model, scorer},
+    number_items,
+    observer::Stages,
+    summary::{Summary, seal},
+};
+
+/// What a build needs besides its config.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// The run's name; by default the time it started.
+    pub run: Option<String>,
+    /// The build's clock.
+    pub now: Timestamp,
+}
+
+/// A finished build.
+#[derive(Debug)]
+pub struct Built {
+    /// The run, whole and listed.
+    pub run: Run,
+    /// What happened, in numbers.
+    pub summary: Summary,
+}
+
+/// Everything that the stages found out, for the manifest, the summary and the report.
+pub(super) struct Facts {
+    pub(super) options: BuildOptions,
+    pub(super) kinds: Vec<Kind>,
+    pub(super) counts: Counts,
+    pub(super) inputs: Inputs,
+    pub(super) as_of: Option<Stamp>,
+    pub(super) left_out: LeftOut,
+    pub(super) assembled: Assembled,
+    pub(super) n_users: usize,
+    pub(super) n_training_users: usize,
+    pub(super) n_cells: usize,
+    pub(super) cells_by_user: Vec<u64>,
+    pub(super) items: ItemTable,
+    pub(super) catalog_report: CatalogReport,
+    pub(super) n_eligible: usize,
+    pub(super) warnings: Vec<RuleWarning>,
+    pub(super) losses: Vec<(usize, f64)>,
+    pub(super) lists: ListStats,
+    pub(super) n_popular: u64,
+    pub(super) popular: Vec<u32>,
+    pub(super) similar_counts: SimilarCounts,
+    pub(super) similar_examples: Vec<SimilarList>,
+    pub(super) examples: Vec<(Example, Option<usize>)>,
+}
+
+/// Builds a run: read, aggregate, train, recommend, write.
+///
+/// # Errors
+/// Whatever stops a stage; then there is no run, and what was half-written is removed.
+///
+/// Determinism: the run's content hash depends on the input, the config and the program's version alone.
+pub fn build(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Result<Built, PipelineError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(config.build.threads)
+        .build()
+        .map_err(|error| PipelineError::Config(format!("build.threads: {error}")))?;
+    pool.install(|| build_here(config, options, on))
+}
+
+fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Result<Built, PipelineError> {
+    let mut stages = Stages::new(on);
+    let kinds = config.kinds().map_err(PipelineError::Config)?;
+    let storage = Storage::new(config.s3.clone());
+    let writer = RunWriter::create(config.build.runs.as_ref(), &run_name(config, options))?;
+
+    let scan = read(config, &kinds, &storage, options, &mut stages)?;
+    let inputs = stages.run("checksum inputs", None, "bytes", |_| checksums(config, &storage, &scan.objects))?;
+    let (shards, scan) = scan.split();
+    let (all_items, item_places) = number_items(&shards);
+    let (all_catalog, catalog_report) = stages.run("read catalogue", None, "rows", |_| {
+        read_catalog(&config.catalog, &storage, &all_items).map(|(catalog, report)| {
+            let n_rows = report.rows;
+            ((catalog, report), n_rows)
+        })
+    })?;
+
+    let decay = Decay::new();
+    let aggregation =
+        Aggregation { kinds: &kinds, config: &config.interactions, as_of: scan.as_of, since: scan.since, decay: &decay };
+    let buckets = BucketWriter {
+        run: &writer,
+        items: &all_items,
+        catalog: &all_catalog,
+        kinds: &kinds,
+        as_of: scan.as_of,
+        n_examples: config.build.example_users,
+        examples: Mutex::default(),
+    };
+    let n_accepted = scan.counts.accepted;
+    let (cells, left_out) = stages.run("aggregate", Some(n_accepted), "events", |_| {
+        aggregate_buckets(shards, &item_places, &aggregation, &|bucket, pairs| buckets.write(bucket, pairs))
+            .map(|done| (done, n_accepted))
+    })?;
+    let examples = buckets.examples.into_inner().expect("no writer panics while it holds the lock");
+    let (interactions, assembled) = stages.run("assemble", None, "interactions", |_| {
+        let (interactions, assembled) = assemble(cells, &all_items, &config.interactions);
+        let n_cells = interactions.weights.n_cells() as u64;
+        nothing_left(&interactions, n_accepted).map_or(Ok(((interactions, assembled), n_cells)), Err)
+    })?;
+    let catalog = all_catalog.select(&assembled.kept_items);
+    drop((all_catalog, all_items, item_places));
+
+    let (model, losses) = train_model(config, &interactions, &mut stages)?;
+    let by_item = interactions.weights.transpose();
+    let items = item_table(&interactions, &by_item, catalog);
+    stages.run("save model", None, "items", |_| {
+        save_model(&writer, &model, &interactions.items)?;
+        write_items(writer.file(crate::artifacts::ITEMS)?, &items).map(|_| ((), items.ids.len() as u64))
+    })?;
+
+    let (rules, warnings) = Rules::compile(&config.recommendations, &items.catalog, &interactions.items)?;
+    let popular = PopularLists::new(&interactions.weights, &rules, &items.catalog.category_names)?;
+    let (k, fallbacks) = (config.recommendations.k, &config.recommendations.fallbacks);
+    let recommender = Recommender::new(scorer(&model), &rules, &popular, fallbacks, k)?;
+    let examples: Vec<(Example, Option<usize>)> = examples
+        .into_iter()
+        .map(|example| {
+            let user = find_user(&interactions, &example.user);
+            (example, user)
+        })
+        .collect();
+    let example_users: Vec<usize> = examples.iter().filter_map(|(_, user)| *user).collect();
+    let n_users = interactions.users.len() as u64;
+    let lists = stages.run("recommend", Some(n_users), "users", |on| {
+        write_recommendations(&writer, &recommender, &interactions, k, &example_users, on).map(|lists| (lists, n_users))
+    })?;
+    let n_items = interactions.items.len() as u64;
+    let shown: Vec<u32> = popular.overall().iter().copied().take(3).collect();
+    let (similar_counts, similar_examples) = stages.run("similar items", Some(n_items), "items", |on| {
+        let config = &config.recommendations.similar;
+        write_similar(&writer, &interactions, &by_item, model.as_model(), &rules, config, &shown, on)
+            .map(|done| (done, n_items))
+    })?;
+    let n_popular = write_popular(&writer, &popular, &interactions, &config.recommendations.popular)?;
+
+    let facts = Facts {
+        options: options.clone(),
+        kinds,
+        counts: scan.counts,
+        inputs,
+        as_of: scan.as_of,
+        left_out,
+        assembled,
+        n_users: interactions.users.len(),
+        n_training_users: interactions.trains.iter().filter(|trains| **trains).count(),
+        n_cells: interactions.weights.n_cells(),
+        cells_by_user: interactions.weights.indptr.windows(2).map(|row| (row[1] - row[0]) as u64).collect(),
+        items,
+        catalog_report,
+        n_eligible: rules.n_eligible(),
+        warnings,
+        losses,
+        lists,
+        n_popular,
+        popular: popular.overall().iter().copied().take(20).collect(),
+        similar_counts,
+        similar_examples,
+        examples,
+    };
+    seal(config, writer, &facts, stages)
+}
+
+fn run_name(config: &Config, options: &BuildOptions) -> String {
+    options.run.clone().unwrap_or_else(|| {
+        let name = options.now.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let taken = |name: &str| std::path::Path::new(&config.build.runs).join(name).exists();
+        let numbered = (2..).map(|n| format!("{name}-{n}"));
+        std::iter::once(name.clone()).chain(numbered).find(|name| !taken(name)).expect("endless")
+    })
+}
+
+/// Reads events and orders, and fails when too many rows are dirty.
+fn read(
+    config: &Config,
+    kinds: &[Kind],
+    storage: &Storage,
+    options: &BuildOptions,
+    stages: &mut Stages<'_>,
+) -> Result<Scan, PipelineError> {
+    let input = ScanInput {
+        storage,
+        events: &config.events,
+        orders: &config.orders,
+        kinds,
+        n_buckets: config.interactions.n_buckets,
+        now: Stamp::from_unix(options.now.as_second()).unwrap_or(Stamp(u32::MAX)),
+    };
+    let scan = stages.run("read events", None, "rows", |on| {
+        scan(&input, &|progress| match progress {
+            ScanProgress::Found { rows, .. } => on.total(rows),
+            ScanProgress::Rows(n) => on.advance(n),
+        })
+        .map(|scan| {
+            let n_rows = scan.counts.rows;
+            (scan, n_rows)
+        })
+    })?;
+    let allowed = config.events.max_rejected_ratio;
+    if scan.counts.rejected_ratio() > allowed {
+        return Err(PipelineError::Rejected { counts: Box::new(scan.counts), allowed });
+    }
+    Ok(scan)
+}
+
+/// Why there is nothing to train on, if there is nothing.
+fn nothing_left(interactions: &Interactions, n_accepted: u64) -> Option<PipelineError> {
+    (interactions.weights.n_cells() == 0).then(|| {
+        PipelineError::Empty(format!(
+            "{n_accepted} events were accepted, and no (user, item) pair with a weight above zero came out of them"
+        ))
+    })
+}
+
+fn train_model(
+    config: &Config,
+    interactions: &Interactions,
+    stages: &mut Stages<'_>,
+) -> Result<(TrainedModel, Vec<(usize, f64)>), PipelineError> {
+    let mut losses = Vec::new();
+    let model = stages.run("train", None, "interactions", |on| {
+        let mut total = None;
+        let mut listen = |event: TrainEvent| match event {
+            TrainEvent::Iteration { iteration, iterations, loss } => {
+                if total.is_none() {
+                    total = Some(iterations);
+                    on.total(iterations as u64);
+                }
+                on.advance(1);
+                if let Some(loss) = loss {
+                    losses.push((iteration, loss));
+                    on.note(&format!("loss {loss:.6e}"));
+                }
+            }
+        };
+        train(&config.model, interactions, &mut listen).map(|model| (model, interactions.weights.n_cells() as u64))
+    })?;
+    Ok((model, losses))
+}
+
+fn item_table(interactions: &Interactions, by_item: &Csr, catalog: Catalog) -> ItemTable {
+    let n_items = interactions.items.len();
+    let sum = |item: usize| by_item.row(item).weights.iter().map(|&weight| f64::from(weight)).sum::<f64>() as f32;
+    ItemTable {
+        ids: interactions.items.clone(),
+        catalog,
+        n_users: (0..n_items).map(|item| by_item.columns(item).len() as u32).collect(),
+        popularity: (0..n_items).map(sum).collect(),
+    }
+}
+
+/// A user's number by his id.
+fn find_user(interactions: &Interactions, user: &str) -> Option<usize> {
+    let n_buckets = interactions.bucket_starts.len() - 1;
+    let bucket = crate::ids::bucket_of(crate::ids::id_hash(user.as_bytes()), n_buckets);
+    let range = interactions.bucket_starts[bucket] as usize..interactions.bucket_starts[bucket + 1] as usize;
+    interactions.users.position_in(range, user)
+}

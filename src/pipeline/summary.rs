@@ -1,0 +1,259 @@
+//! Closing a run: manifest, report, commit, and the numbers that the command prints.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    artifacts::{Content, Observed, RunWriter, split_config},
+    config::Config,
+    events::Reason,
+    report::{Stage, render},
+    telemetry::peak_memory_bytes,
+};
+
+use super::{
+    PipelineError,
+    build::{Built, Facts},
+    observer::Stages,
+    report_data::report_data,
+};
+
+/// Config keys that do not determine the result.
+const OBSERVED_KEYS: [&str; 6] =
+    ["build", "events.paths", "orders.paths", "catalog.path", "publish", "s3"];
+
+/// What a build did, in numbers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// The run's name.
+    pub run: String,
+    /// Its directory.
+    pub path: String,
+    /// The manifest hash: equal for equal builds.
+    pub content_sha256: String,
+    /// The instant that ages are counted from.
+    pub as_of: Option<String>,
+    /// Rows read.
+    pub rows: u64,
+    /// Rows rejected, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Rows left aside for other reasons, by reason.
+    pub left_aside: BTreeMap<String, u64>,
+    /// Events that count, by type.
+    pub events: BTreeMap<String, u64>,
+    /// Users with a list.
+    pub users: u64,
+    /// Users that trained the model.
+    pub training_users: u64,
+    /// Items in the model.
+    pub items: u64,
+    /// Items that may be recommended.
+    pub eligible_items: u64,
+    /// (user, item) cells.
+    pub interactions: u64,
+    /// The model.
+    pub model: String,
+    /// The objective after the last iteration.
+    pub loss: Option<f64>,
+    /// Length of a list.
+    pub k: usize,
+    /// Lists by source.
+    pub lists: BTreeMap<String, u64>,
+    /// Users with fewer than k items.
+    pub short_lists: u64,
+    /// Share of the eligible items that stand on some list.
+    pub coverage: f64,
+    /// Items with similar items.
+    pub similar_lists: u64,
+    /// Popular lists.
+    pub popular_lists: u64,
+    /// What to know before trusting the lists.
+    pub warnings: Vec<String>,
+    /// Seconds by stage.
+    pub timings_s: Vec<(String, f64)>,
+    /// Seconds altogether.
+    pub seconds: f64,
+    /// Largest resident memory.
+    pub peak_memory_bytes: u64,
+}
+
+/// Writes the report and the manifest, and commits the run.
+pub(super) fn seal(
+    config: &Config,
+    writer: RunWriter,
+    facts: &Facts,
+    mut stages: Stages<'_>,
+) -> Result<Built, PipelineError> {
+    let mut summary = summary(config, facts, &stages.done);
+    summary.run = writer.name().to_owned();
+    let (content, mut observed) = manifest(config, facts);
+    let data = report_data(config, facts, &summary, &stages.done);
+    stages.run("write report", None, "bytes", |_| -> Result<_, PipelineError> {
+        let page = render(&data)?;
+        writer.observed_text("report.html", &page)?;
+        Ok(((), page.len() as u64))
+    })?;
+    summary.timings_s = stages.done.iter().map(|Stage { name, seconds, .. }| (name.clone(), *seconds)).collect();
+    summary.seconds = summary.timings_s.iter().map(|(_, seconds)| seconds).sum();
+    observed.timings_s.clone_from(&summary.timings_s);
+    observed.peak_memory_bytes = summary.peak_memory_bytes;
+    observed.created_at = facts.options.now.to_string();
+    let run = writer.commit(content, observed)?;
+    summary.path = run.path().display().to_string();
+    summary.content_sha256.clone_from(&run.manifest().content_sha256);
+    Ok(Built { run, summary })
+}
+
+/// Counts of rows left aside: neither rejected nor used.
+fn left_aside(facts: &Facts) -> BTreeMap<String, u64> {
+    let (counts, left, assembled) = (&facts.counts, &facts.left_out, &facts.assembled);
+    [
+        ("ignored_type", counts.ignored),
+        ("counted_in_other_source", counts.counted_elsewhere),
+        ("cancelled_order", counts.cancelled),
+        ("outside_window", counts.outside_window + left.before_window),
+        ("after_as_of", left.after_as_of),
+        ("duplicate_event", left.duplicates),
+        ("bot_event", left.bot_events),
+        ("pair_of_rare_item", assembled.cells_of_rare_items),
+        ("pair_at_or_below_zero", assembled.pairs_eaten_up),
+    ]
+    .into_iter()
+    .filter(|(_, n)| *n > 0)
+    .map(|(name, n)| (name.to_owned(), n))
+    .collect()
+}
+
+fn summary(config: &Config, facts: &Facts, stages: &[Stage]) -> Summary {
+    let counts = &facts.counts;
+    let used = facts.lists.places.iter().filter(|&&n| n > 0).count();
+    Summary {
+        run: String::new(),
+        path: String::new(),
+        content_sha256: String::new(),
+        as_of: facts.as_of.and_then(|at| jiff::Timestamp::from_second(at.unix()).ok()).map(|at| at.to_string()),
+        rows: counts.rows,
+        rejected: counts.rejected.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect(),
+        left_aside: left_aside(facts),
+        events: counts
+            .by_kind
+            .iter()
+            .map(|(kind, n)| (facts.kinds[*kind as usize].name.clone(), *n))
+            .collect(),
+        users: facts.n_users as u64,
+        training_users: facts.n_training_users as u64,
+        items: facts.items.ids.len() as u64,
+        eligible_items: facts.n_eligible as u64,
+        interactions: facts.n_cells as u64,
+        model: config.model.kind.name().to_owned(),
+        loss: facts.losses.last().map(|(_, loss)| *loss),
+        k: config.recommendations.k,
+        lists: facts.lists.by_source.clone(),
+        short_lists: facts.lists.counts.n_short,
+        coverage: used as f64 / facts.n_eligible.max(1) as f64,
+        similar_lists: facts.similar_counts.n_lists,
+        popular_lists: facts.n_popular,
+        warnings: warnings(config, facts),
+        timings_s: Vec::new(),
+        seconds: stages.iter().map(|stage| stage.seconds).sum(),
+        peak_memory_bytes: peak_memory_bytes().unwrap_or(0),
+    }
+}
+
+fn warnings(config: &Config, facts: &Facts) -> Vec<String> {
+    let mut warnings: Vec<String> = facts.warnings.iter().map(ToString::to_string).collect();
+    let catalog = &facts.catalog_report;
+    let mut say = |n: u64, text: String| {
+        if n > 0 {
+            warnings.push(text);
+        }
+    };
+    if config.catalog.path.is_some() {
+        let n = catalog.items_without_listing;
+        say(n, format!("{n} items of the events are not in the catalogue"));
+        let n = catalog.duplicates;
+        say(n, format!("{n} rows of the catalogue repeat an item; the first one counts"));
+        let n = catalog.null_ids;
+        say(n, format!("{n} rows of the catalogue have no item id"));
+        let n = catalog.unreadable_prices;
+        say(n, format!("{n} prices of the catalogue are no numbers and count as unknown"));
+        let n = catalog.unreadable_available;
+        say(n, format!("{n} availabilities of the catalogue are not understood; those items count as not available"));
+    }
+    let n = facts.lists.counts.n_nan;
+    say(n, format!("{n} scores were not numbers and were left out"));
+    let n = facts.counts.bad_amounts;
+    say(n, format!("{n} amounts were negative, not numbers or too large, and count as none"));
+    let n = facts.lists.counts.n_short;
+    let k = config.recommendations.k;
+    say(n, format!("{n} users have fewer than {k} eligible items, so their lists are shorter"));
+    if facts.left_out.bots > 0 {
+        let bots = facts.left_out.bots;
+        let share = bots as f64 / (bots + facts.n_users as u64) as f64;
+        say(u64::from(share > 0.01), format!("{bots} users ({:.1} %) were taken for bots", share * 100.0));
+    }
+    warnings
+}
+
+fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
+    let whole = serde_json::to_value(config).expect("a config is plain data");
+    let (config_content, config_observed) = split_config(whole, &OBSERVED_KEYS);
+    let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    let mut put = |table: &str, entries: Vec<(&str, u64)>| {
+        counts.insert(table.to_owned(), entries.into_iter().map(|(name, n)| (name.to_owned(), n)).collect());
+    };
+    let rejected = Reason::ALL.iter().filter_map(|reason| Some((reason.name(), *facts.counts.rejected.get(reason.name())?)));
+    put("events.rejected", rejected.collect());
+    put("events", vec![("rows", facts.counts.rows), ("accepted", facts.counts.accepted)]);
+    put(
+        "events.by_type",
+        facts.counts.by_kind.iter().map(|(kind, n)| (facts.kinds[*kind as usize].name.as_str(), *n)).collect(),
+    );
+    let aside = left_aside(facts);
+    put("left_aside", aside.iter().map(|(name, n)| (name.as_str(), *n)).collect());
+    put(
+        "interactions",
+        vec![
+            ("users", facts.n_users as u64),
+            ("training_users", facts.n_training_users as u64),
+            ("users_below_minimum", facts.assembled.users_below_minimum),
+            ("bots", facts.left_out.bots),
+            ("items", facts.items.ids.len() as u64),
+            ("items_below_minimum", facts.assembled.items_below_minimum),
+            ("eligible_items", facts.n_eligible as u64),
+            ("cells", facts.n_cells as u64),
+        ],
+    );
+    put("lists.by_source", facts.lists.by_source.iter().map(|(name, n)| (name.as_str(), *n)).collect());
+    put(
+        "lists",
+        vec![
+            ("entries", facts.lists.n_entries),
+            ("short", facts.lists.counts.n_short),
+            ("similar", facts.similar_counts.n_lists),
+            ("popular", facts.n_popular),
+        ],
+    );
+    let losses: Vec<Value> = facts.losses.iter().map(|(_, loss)| json!(loss)).collect();
+    let model = config.model.kind.name();
+    let content = Content {
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: config.model.als.seed,
+        as_of: facts.as_of.and_then(|at| jiff::Timestamp::from_second(at.unix()).ok()).map(|at| at.to_string()),
+        n_buckets: config.interactions.n_buckets,
+        config: config_content,
+        inputs: facts.inputs.content.clone(),
+        counts,
+        metrics: if losses.is_empty() { BTreeMap::new() } else { [(format!("{model}.loss"), json!(losses))].into() },
+        ..Content::default()
+    };
+    let observed = Observed {
+        n_threads: rayon::current_num_threads(),
+        config: config_observed,
+        inputs: facts.inputs.observed.clone(),
+        ..Observed::default()
+    };
+    (content, observed)
+}

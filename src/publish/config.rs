@@ -1,0 +1,59 @@
+//! Where runs go.
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// One SQLite file.
+    Sqlite,
+}
+
+/// `[publish]`: where a build's run goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PublishConfig {
+    /// The stores that a build publishes to: `["sqlite"]`, or `[]` for none.
+    pub targets: Vec<Target>,
+    /// The SQLite file.
+    pub sqlite: SqliteConfig,
+}
+
+/// `[publish.sqlite]`: the embedded store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SqliteConfig {
+    /// The database file.
+    pub path: String,
+    /// Runs kept in it, the current one included; older ones are removed after a publish.
+    pub keep: usize,
+}
+
+impl Default for PublishConfig {
+    fn default() -> Self {
+        Self { targets: vec![Target::Sqlite], sqlite: SqliteConfig::default() }
+    }
+}
+
+impl Default for SqliteConfig {
+    fn default() -> Self {
+        Self { path: "nightshelf.db".into(), keep: 2 }
+    }
+}
+
+impl PublishConfig {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// The key's full path, what it must be and what it is.
+    pub fn check(&self, path: &str) -> Result<(), String> {
+        if self.sqlite.path.is_empty() {
+            return Err(format!("{path}.sqlite.path must name a file"));
+        }
+        if self.sqlite.keep == 0 {
+            return Err(format!("{path}.sqlite.keep must be at least 1 (the current run), is 0"));
+        }
+        Ok(())
+    }
+}
