@@ -1,0 +1,104 @@
+//! What can go wrong with publishing.
+
+use super::{Kind, RunSequence};
+
+/// Failure of a publish. Unless it says otherwise, readers still see what they saw before.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// A newer publish, or a rollback, came first: what was written stays invisible (exit code 5).
+    #[error("run {sequence} was superseded while it was being published to {store}: {by}")]
+    Superseded {
+        /// The store.
+        store: String,
+        /// The sequence that lost.
+        sequence: RunSequence,
+        /// What came first.
+        by: String,
+    },
+    /// Some rows are in the store and some are not; the same command again resumes (exit code 4).
+    #[error("{store} took {written} rows of run {sequence} and refused {failed}")]
+    PartlyPublished {
+        /// The store.
+        store: String,
+        /// The sequence under which they lie.
+        sequence: RunSequence,
+        /// Rows acknowledged.
+        written: u64,
+        /// Rows not acknowledged.
+        failed: u64,
+        /// The last refusal.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A key came twice.
+    #[error("{} `{key}` has more than one list in {}", kind.key_column(), kind.name())]
+    DuplicateKey {
+        /// The kind of lists.
+        kind: Kind,
+        /// The key.
+        key: String,
+    },
+    /// A score is not a finite number.
+    #[error("{} `{key}`: item `{item}` has the score {score}", kind.key_column())]
+    BadScore {
+        /// The kind of lists.
+        kind: Kind,
+        /// The list's key.
+        key: String,
+        /// The item.
+        item: String,
+        /// NaN or infinite.
+        score: f32,
+    },
+    /// The store holds something else than what was sent.
+    #[error("{store} holds {found} {what} of {}, {expected} were sent", kind.name())]
+    Mismatch {
+        /// The store.
+        store: String,
+        /// The kind of lists.
+        kind: Kind,
+        /// `lists`, `entries` or `as checksum`.
+        what: &'static str,
+        /// As announced.
+        expected: String,
+        /// As found.
+        found: String,
+    },
+    /// A rollback to a run that the store does not keep.
+    #[error("{store} keeps no {which} to go back to")]
+    NoSuchRun {
+        /// The store.
+        store: String,
+        /// `earlier run`, or which one.
+        which: String,
+    },
+    /// The steps of a publish were called out of order.
+    #[error("cannot {doing}: {reason}")]
+    OutOfOrder {
+        /// What was attempted.
+        doing: &'static str,
+        /// What is missing before it.
+        reason: &'static str,
+    },
+    /// The store was set up by a newer program.
+    #[error("{store} has schema version {found}, this program knows up to {known}")]
+    NewerSchema {
+        /// The store.
+        store: String,
+        /// The version found.
+        found: i64,
+        /// The newest known here.
+        known: i64,
+    },
+    /// The store failed.
+    #[error("cannot {doing} in {store}")]
+    Store {
+        /// The store.
+        store: String,
+        /// What was attempted.
+        doing: String,
+        /// Its answer.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

@@ -1,0 +1,213 @@
+//! Loading a run's rows and reading them back.
+
+use rusqlite::{Connection, ErrorCode, Transaction, params};
+
+use crate::recommendations::ListBatch;
+
+use super::{
+    Expected, Kind, LoadLock, Loading, PublishError, RunHeader, RunSequence, Store, Tally,
+    schema::{create_index, create_tables, drop_tables, table},
+    writing,
+};
+use crate::publish::lists::{check_scores, encode_list};
+
+/// Text written in one transaction: bounds how long other publishers wait for their turn.
+const TRANSACTION_BYTES: usize = 16 * 1024 * 1024;
+
+/// Removes the rows of publishers that no longer live.
+pub(super) fn remove_leftovers(store: &Store, connection: &mut Connection) -> Result<(), PublishError> {
+    for sequence in unfinished(connection).map_err(store.failed("list unfinished runs"))? {
+        let lock = LoadLock::take(store, sequence).map_err(store.failed("lock an unfinished run"))?;
+        if let Some(_lock) = lock {
+            tracing::warn!(store = store.name, %sequence, "removing what a publish that did not finish had loaded");
+            remove(store, connection, sequence)?;
+        }
+    }
+    Ok(())
+}
+
+/// The sequences that are being loaded, or were when their publisher died; ascending.
+pub(super) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<RunSequence>> {
+    connection
+        .prepare("SELECT sequence FROM publish_runs WHERE state = 'loading' ORDER BY sequence")?
+        .query_map([], |row| row.get(0).map(RunSequence))?
+        .collect()
+}
+
+/// Draws a sequence and makes its tables.
+pub(super) fn begin(store: &Store, connection: &mut Connection, header: &RunHeader) -> Result<Loading, PublishError> {
+    let failed = || store.failed("begin a run");
+    let transaction = writing(store, connection)?;
+    let (sequence, epoch) = transaction
+        .query_row(
+            "UPDATE publish_pointer SET last_sequence = last_sequence + 1 RETURNING last_sequence, epoch",
+            [],
+            |row| Ok((RunSequence(row.get(0)?), row.get(1)?)),
+        )
+        .map_err(failed())?;
+    // Locked before the row can be seen: to others a sequence without a lock is dead.
+    let lock = LoadLock::take(store, sequence).map_err(store.failed("lock the new run"))?;
+    let Some(lock) = lock else {
+        return Err(store.superseded(sequence, "another process holds its lock file".into()));
+    };
+    transaction
+        .execute(
+            "INSERT INTO publish_runs (sequence, run, content_sha256, state, started_at)
+             VALUES (?1, ?2, ?3, 'loading', ?4)",
+            params![sequence.0, header.run, header.content_sha256, jiff::Timestamp::now().to_string()],
+        )
+        .map_err(failed())?;
+    create_tables(&transaction, sequence).map_err(failed())?;
+    transaction.commit().map_err(failed())?;
+    Ok(Loading { sequence, epoch, lock, verified: None })
+}
+
+/// Fails once the pointer has moved since `begin`.
+pub(super) fn check_current(
+    store: &Store,
+    transaction: &Transaction<'_>,
+    loading: &Loading,
+) -> Result<(), PublishError> {
+    let (epoch, current, present): (i64, Option<i64>, bool) = transaction
+        .prepare_cached(
+            "SELECT epoch, current, EXISTS (SELECT 1 FROM publish_runs WHERE sequence = ?1 AND state = 'loading')
+             FROM publish_pointer",
+        )
+        .and_then(|mut statement| {
+            statement.query_row([loading.sequence.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        })
+        .map_err(store.failed("read the pointer"))?;
+    if epoch != loading.epoch {
+        let current = current.map_or_else(|| "nothing".to_owned(), |current| format!("run {current}"));
+        let moves = epoch - loading.epoch;
+        return Err(store.superseded(
+            loading.sequence,
+            format!("the pointer moved {moves} time(s) since it began and shows {current}"),
+        ));
+    }
+    if !present {
+        return Err(store.superseded(loading.sequence, "its rows were removed".into()));
+    }
+    Ok(())
+}
+
+/// Appends lists in transactions of bounded size.
+pub(super) fn write(
+    store: &Store,
+    connection: &mut Connection,
+    loading: &Loading,
+    kind: Kind,
+    lists: &ListBatch<'_>,
+) -> Result<Tally, PublishError> {
+    check_scores(kind, lists)?;
+    let (table, key) = (table(kind, loading.sequence), kind.key_column());
+    let doing = || format!("write lists into {table}");
+    let insert = format!("INSERT INTO {table} ({key}, n_items, items, source) VALUES (?1, ?2, ?3, ?4)");
+    let mut tally = Tally::default();
+    let mut text = String::new();
+    let mut rows = lists.rows().peekable();
+    while rows.peek().is_some() {
+        let transaction = writing(store, connection)?;
+        check_current(store, &transaction, loading)?;
+        {
+            let mut statement = transaction.prepare_cached(&insert).map_err(store.failed(doing()))?;
+            let mut n_bytes = 0;
+            while n_bytes < TRANSACTION_BYTES
+                && let Some(list) = rows.next()
+            {
+                text.clear();
+                encode_list(&list, &mut text);
+                let n_items = list.items.len();
+                statement.execute(params![list.key, n_items, text, list.source]).map_err(|error| {
+                    // Only after a `verify`: before it there is no index.
+                    if is_duplicate(&error) {
+                        PublishError::DuplicateKey { kind, key: list.key.to_owned() }
+                    } else {
+                        store.failed(doing())(error)
+                    }
+                })?;
+                tally.add(list.key, list.source, n_items as u64, &text);
+                n_bytes += text.len() + list.key.len();
+            }
+        }
+        transaction.commit().map_err(store.failed(doing()))?;
+    }
+    Ok(tally)
+}
+
+fn is_duplicate(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+}
+
+/// Makes the indexes and compares what lies in the tables with `expected`.
+///
+/// Returns: the sums over all kinds.
+pub(super) fn verify(
+    store: &Store,
+    connection: &mut Connection,
+    loading: &Loading,
+    expected: &Expected,
+) -> Result<Tally, PublishError> {
+    let mut total = Tally::default();
+    for kind in Kind::ALL {
+        let transaction = writing(store, connection)?;
+        check_current(store, &transaction, loading)?;
+        if let Err(error) = create_index(&transaction, kind, loading.sequence) {
+            let doing = format!("index {}", table(kind, loading.sequence));
+            if !is_duplicate(&error) {
+                return Err(store.failed(doing)(error));
+            }
+            let key = first_duplicate(&transaction, kind, loading.sequence).map_err(store.failed(doing))?;
+            return Err(PublishError::DuplicateKey { kind, key });
+        }
+        transaction.commit().map_err(store.failed("make an index"))?;
+
+        let found = tally(connection, kind, loading.sequence).map_err(store.failed("read back what was written"))?;
+        let wanted = expected.get(&kind).copied().unwrap_or_default();
+        let numbers = [
+            ("lists", wanted.n_lists, found.n_lists),
+            ("entries", wanted.n_entries, found.n_entries),
+            ("as checksum", wanted.checksum, found.checksum),
+        ];
+        if let Some((what, expected, found)) = numbers.into_iter().find(|(_, wanted, found)| wanted != found) {
+            let (expected, found) = (expected.to_string(), found.to_string());
+            return Err(PublishError::Mismatch { store: store.name.clone(), kind, what, expected, found });
+        }
+        total.merge(&found);
+    }
+    Ok(total)
+}
+
+fn first_duplicate(transaction: &Transaction<'_>, kind: Kind, sequence: RunSequence) -> rusqlite::Result<String> {
+    let (table, key) = (table(kind, sequence), kind.key_column());
+    transaction.query_row(
+        &format!("SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 1"),
+        [],
+        |row| row.get(0),
+    )
+}
+
+/// What a table adds up to.
+fn tally(connection: &Connection, kind: Kind, sequence: RunSequence) -> rusqlite::Result<Tally> {
+    let (table, key) = (table(kind, sequence), kind.key_column());
+    let mut statement = connection.prepare(&format!("SELECT {key}, source, n_items, items FROM {table}"))?;
+    let mut rows = statement.query([])?;
+    let mut tally = Tally::default();
+    while let Some(row) = rows.next()? {
+        let text = |at| row.get_ref(at).and_then(|value| value.as_str().map_err(Into::into));
+        tally.add(text(0)?, text(1)?, row.get(2)?, text(3)?);
+    }
+    Ok(tally)
+}
+
+/// Removes a run that is not, or no longer, visible.
+pub(super) fn remove(store: &Store, connection: &mut Connection, sequence: RunSequence) -> Result<(), PublishError> {
+    let failed = || store.failed(format!("remove run {sequence}"));
+    let transaction = writing(store, connection)?;
+    drop_tables(&transaction, sequence).map_err(failed())?;
+    transaction.execute("DELETE FROM publish_runs WHERE sequence = ?1", [sequence.0]).map_err(failed())?;
+    transaction
+        .execute("UPDATE publish_pointer SET previous = NULL WHERE previous = ?1", [sequence.0])
+        .map_err(failed())?;
+    transaction.commit().map_err(failed())
+}

@@ -1,0 +1,122 @@
+//! Tables and views.
+
+use rusqlite::{Connection, OptionalExtension, Transaction};
+
+use super::{Kind, PublishError, RunSequence, Store, writing};
+
+/// What each version adds to the one before it. Entries are never changed, only added.
+const MIGRATIONS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 1] = [create];
+
+/// Brings the schema up to date.
+pub(super) fn migrate(store: &Store, connection: &mut Connection) -> Result<(), PublishError> {
+    let known = MIGRATIONS.len() as i64;
+    let failed = || store.failed("bring the schema up to date");
+    // Looked at without the write lock first: an open that changes nothing waits for nobody.
+    if version(connection).map_err(failed())? == known {
+        return Ok(());
+    }
+    let transaction = writing(store, connection)?;
+    let found = version(&transaction).map_err(failed())?;
+    if found > known {
+        return Err(PublishError::NewerSchema { store: store.name.clone(), found, known });
+    }
+    for migration in MIGRATIONS.iter().skip(found as usize) {
+        migration(&transaction).map_err(failed())?;
+    }
+    transaction.execute("DELETE FROM nightshelf_schema", []).map_err(failed())?;
+    transaction.execute("INSERT INTO nightshelf_schema (version) VALUES (?1)", [known]).map_err(failed())?;
+    transaction.commit().map_err(failed())
+}
+
+/// The schema's version; 0 for a file that has none.
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    let there = connection
+        .query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'nightshelf_schema'", [], |_| Ok(()))
+        .optional()?;
+    match there {
+        Some(()) => connection.query_row("SELECT version FROM nightshelf_schema", [], |row| row.get(0)),
+        None => Ok(0),
+    }
+}
+
+fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE nightshelf_schema (version INTEGER NOT NULL) STRICT;
+         CREATE TABLE publish_pointer (
+             id INTEGER PRIMARY KEY CHECK (id = 1),
+             current INTEGER,
+             previous INTEGER,
+             epoch INTEGER NOT NULL,
+             last_sequence INTEGER NOT NULL
+         ) STRICT;
+         INSERT INTO publish_pointer (id, epoch, last_sequence) VALUES (1, 0, 0);
+         CREATE TABLE publish_runs (
+             sequence INTEGER PRIMARY KEY,
+             run TEXT NOT NULL,
+             content_sha256 TEXT NOT NULL,
+             state TEXT NOT NULL CHECK (state IN ('loading', 'committed')),
+             started_at TEXT NOT NULL,
+             committed_at TEXT,
+             n_lists INTEGER,
+             n_entries INTEGER
+         ) STRICT;",
+    )?;
+    point_views(transaction, None)
+}
+
+/// The table of one kind of lists of one run.
+pub(super) fn table(kind: Kind, sequence: RunSequence) -> String {
+    format!("{}_{sequence}", kind.name())
+}
+
+/// Makes the empty tables of a run. They have no index while they are loaded.
+pub(super) fn create_tables(transaction: &Transaction<'_>, sequence: RunSequence) -> rusqlite::Result<()> {
+    Kind::ALL.iter().try_for_each(|&kind| {
+        transaction.execute_batch(&format!(
+            "CREATE TABLE {} (
+                 {} TEXT NOT NULL,
+                 n_items INTEGER NOT NULL,
+                 items TEXT NOT NULL,
+                 source TEXT NOT NULL
+             ) STRICT",
+            table(kind, sequence),
+            kind.key_column()
+        ))
+    })
+}
+
+/// Sorts the keys of a table that has been loaded, and refuses duplicates.
+pub(super) fn create_index(transaction: &Transaction<'_>, kind: Kind, sequence: RunSequence) -> rusqlite::Result<()> {
+    let (table, key) = (table(kind, sequence), kind.key_column());
+    transaction.execute_batch(&format!("CREATE UNIQUE INDEX IF NOT EXISTS {table}_by_{key} ON {table} ({key})"))
+}
+
+/// Removes a run's tables.
+pub(super) fn drop_tables(transaction: &Transaction<'_>, sequence: RunSequence) -> rusqlite::Result<()> {
+    Kind::ALL
+        .iter()
+        .try_for_each(|&kind| transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", table(kind, sequence))))
+}
+
+/// Makes the views of readers show one run, or nothing.
+pub(super) fn point_views(transaction: &Transaction<'_>, sequence: Option<RunSequence>) -> rusqlite::Result<()> {
+    for kind in Kind::ALL {
+        let (name, key) = (kind.name(), kind.key_column());
+        let (columns, fields) = match kind {
+            Kind::Recommendations => ("user_id, rank, item_id, score, source", ", e.value ->> 1, l.source"),
+            Kind::SimilarItems => ("item_id, rank, similar_item_id, score", ", e.value ->> 1"),
+            Kind::Popular => ("placement, rank, item_id, score", ", e.value ->> 1"),
+        };
+        let select = match sequence {
+            Some(sequence) => format!(
+                "SELECT l.{key}, e.key + 1, e.value ->> 0{fields} FROM {} AS l, json_each(l.items) AS e",
+                table(kind, sequence)
+            ),
+            None => format!("SELECT {} WHERE 0", vec!["NULL"; columns.split(',').count()].join(", ")),
+        };
+        transaction.execute_batch(&format!(
+            "DROP VIEW IF EXISTS {name}_current; CREATE VIEW {name}_current ({columns}) AS {select}"
+        ))?;
+    }
+    Ok(())
+}
