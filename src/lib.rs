@@ -26,8 +26,8 @@
 
 pub mod artifacts;
 pub mod catalog;
-// cli follows
-// config follows
+pub mod cli;
+pub mod config;
 pub mod events;
 pub mod ids;
 pub mod interactions;

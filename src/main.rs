@@ -1,3 +1,11 @@
 //! The binary: parse, dispatch, print, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+/// Many threads allocate lists of many sizes at once; the system's allocator keeps a lock and fragments.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    nightshelf::cli::run(std::env::args_os())
+}

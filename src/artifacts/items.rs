@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{
-        ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, RecordBatch, StringArray, UInt32Array,
-    },
+    array::{ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, RecordBatch, StringArray, UInt32Array},
     datatypes::{DataType, Field, Float32Type, Float64Type, Schema, UInt32Type},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;

@@ -114,7 +114,7 @@ impl RunWriter {
     /// As [`file`](Self::file), and when the disk refuses.
     pub fn observed_text(&self, path: &str, text: &str) -> Result<FileEntry, ArtifactError> {
         let mut file = self.observed_file(path)?;
-        io::Write::write_all(&mut file, text.as_bytes()).map_err(ArtifactError::io("write", self.partial.join(path)))?;
+        file.write_all(text.as_bytes()).map_err(ArtifactError::io("write", self.partial.join(path)))?;
         file.close()
     }
 

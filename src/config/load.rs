@@ -36,7 +36,8 @@ pub struct Loaded {
 pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Loaded, ConfigError> {
     let mut table = Table::new();
     if let Some(path) = path {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let wrong = |message: String| {
             let nearest = nearest_of(&message);
             ConfigError::Parse { path: path.to_owned(), message: message.trim_end().to_owned(), nearest }
@@ -64,10 +65,12 @@ pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Config
         })?;
         set(&mut table, key.trim(), value.trim(), &origin)?;
     }
-    let config = read(&table).map_err(|(message, nearest)| ConfigError::Value(match nearest {
-        Some(nearest) => format!("{message}; did you mean `{nearest}`?"),
-        None => message,
-    }))?;
+    let config = read(&table).map_err(|(message, nearest)| {
+        ConfigError::Value(match nearest {
+            Some(nearest) => format!("{message}; did you mean `{nearest}`?"),
+            None => message,
+        })
+    })?;
     config.check().map_err(ConfigError::Value)?;
     Ok(Loaded { config, path: path.map(Path::to_owned) })
 }
@@ -196,7 +199,8 @@ mod tests {
         let error = load(None, &overrides).unwrap_err();
         assert!(error.to_string().starts_with("--set model.als.n_factor=9: "), "{error}");
         assert_eq!(error.hint().as_deref(), Some("did you mean `n_factors`?"));
-        let overrides = Overrides { variables: vec![("NIGHTSHELF__MODEL__KIND".into(), "alx".into())], ..Default::default() };
+        let overrides =
+            Overrides { variables: vec![("NIGHTSHELF__MODEL__KIND".into(), "alx".into())], ..Default::default() };
         let error = load(None, &overrides).unwrap_err();
         assert!(error.to_string().starts_with("NIGHTSHELF__MODEL__KIND: "), "{error}");
     }

@@ -125,7 +125,9 @@ impl Config {
                 _ => {}
             }
         }
-        if let Some(name) = self.events.ignored_types.iter().find(|name| kinds.iter().any(|kind| kind.names.contains(name))) {
+        if let Some(name) =
+            self.events.ignored_types.iter().find(|name| kinds.iter().any(|kind| kind.names.contains(name)))
+        {
             return Err(format!("events.ignored_types names `{name}`, which event_types counts"));
         }
         Ok(())

@@ -179,6 +179,12 @@ impl EventsConfig {
         Ok(())
     }
 
+    /// Whether rows say what kind of event they are.
+    #[must_use]
+    pub fn has_event_type_column(&self) -> bool {
+        self.names().event_type.is_some()
+    }
+
     /// Names of columns, the config's before the preset's.
     pub(super) fn names(&self) -> ResolvedNames {
         let [user, item, event_type, timestamp, event_id, quantity, price] = match self.preset {

@@ -19,6 +19,6 @@ mod scan;
 
 pub use config::{ColumnNames, EventsConfig, Preset, TimestampUnit};
 pub use error::EventsError;
-pub use orders::{OrdersConfig, PurchaseSource};
+pub use orders::{OrderColumns, OrdersConfig, PurchaseSource};
 pub use reasons::{Counts, Reason};
 pub use scan::{Scan, ScanInput, ScanProgress, Shard, scan};

@@ -164,11 +164,8 @@ pub fn explain(run: &Run, user: &str, item: &str) -> Result<Why, PipelineError> 
     let known = known_pairs(&history, &items);
     let verdict = ask(&config, &model, &rules, &popular, &known, number)?;
     let explanation = verdict.explanation.unwrap_or_default();
-    let because = explanation
-        .contributions
-        .iter()
-        .map(|&(item, part)| contribution(&history, &items, item, part))
-        .collect();
+    let because =
+        explanation.contributions.iter().map(|&(item, part)| contribution(&history, &items, item, part)).collect();
     let (place, text) = match verdict.placement {
         Placement::Listed { place, part } => (Some(place), part),
         Placement::KeptOut(reason) => (None, reason.to_string()),

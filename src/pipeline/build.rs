@@ -102,8 +102,13 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     })?;
 
     let decay = Decay::new();
-    let aggregation =
-        Aggregation { kinds: &kinds, config: &config.interactions, as_of: scan.as_of, since: scan.since, decay: &decay };
+    let aggregation = Aggregation {
+        kinds: &kinds,
+        config: &config.interactions,
+        as_of: scan.as_of,
+        since: scan.since,
+        decay: &decay,
+    };
     let buckets = BucketWriter {
         run: &writer,
         items: &all_items,
@@ -130,9 +135,10 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     let (model, losses) = train_model(config, &interactions, &mut stages)?;
     let by_item = interactions.weights.transpose();
     let items = item_table(&interactions, &by_item, catalog);
-    stages.run("save model", None, "items", |_| {
+    stages.run("save model", None, "items", |_| -> Result<_, PipelineError> {
         save_model(&writer, &model, &interactions.items)?;
-        write_items(writer.file(crate::artifacts::ITEMS)?, &items).map(|_| ((), items.ids.len() as u64))
+        write_items(writer.file(crate::artifacts::ITEMS)?, &items)?;
+        Ok(((), items.ids.len() as u64))
     })?;
 
     let (rules, warnings) = Rules::compile(&config.recommendations, &items.catalog, &interactions.items)?;

@@ -18,7 +18,7 @@ const SCORES: &str = "model/scores.parquet";
 pub(super) fn save_model(run: &RunWriter, model: &TrainedModel, items: &IdTable) -> Result<(), PipelineError> {
     match model {
         TrainedModel::Als(als) => write_dense(run.file(FACTORS)?, items, als.item_factors().view())?,
-        TrainedModel::ItemItem(model) => write_sparse(run.file(NEIGHBOURS)?, items, items, model.similarities())?,
+        TrainedModel::ItemItem(model) => write_sparse(run.file(NEIGHBOURS)?, items, items, model.neighbours())?,
         TrainedModel::Popularity(model) => write_scores(run.file(SCORES)?, items, model.scores())?,
     };
     Ok(())

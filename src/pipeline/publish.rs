@@ -52,8 +52,7 @@ fn publish_to(
     };
     let n_lists = KINDS.iter().flat_map(|(kind, _)| run.files_in(kind.folder())).filter_map(|file| file.rows).sum();
     on.begin(&format!("publish to {target}"), Some(n_lists), "lists");
-    let header =
-        RunHeader { run: run.name().to_owned(), content_sha256: run.manifest().content_sha256.clone() };
+    let header = RunHeader { run: run.name().to_owned(), content_sha256: run.manifest().content_sha256.clone() };
     sink.begin(&header)?;
     let written = write_all(run, &mut sink, on).and_then(|expected| {
         sink.verify(&expected)?;

@@ -65,10 +65,7 @@ pub(super) fn report_data(config: &Config, facts: &Facts, summary: &Summary, sta
             short_lists: lists.counts.n_short,
             users_without_list: lists.counts.n_empty,
         }),
-        scores: Some(Scores {
-            top: Histogram::of_scores(&lists.top, SCORE_BINS),
-            kth: Histogram::of_scores(&lists.kth, SCORE_BINS),
-        }),
+        scores: Some(Scores::from_lists(&lists.top, &lists.kth, SCORE_BINS)),
         stages: stages.to_vec(),
         inputs: facts
             .inputs

@@ -21,8 +21,7 @@ use super::{
 };
 
 /// Config keys that do not determine the result.
-const OBSERVED_KEYS: [&str; 6] =
-    ["build", "events.paths", "orders.paths", "catalog.path", "publish", "s3"];
+const OBSERVED_KEYS: [&str; 6] = ["build", "events.paths", "orders.paths", "catalog.path", "publish", "s3"];
 
 /// What a build did, in numbers.
 #[derive(Debug, Clone, Serialize)]
@@ -137,11 +136,7 @@ fn summary(config: &Config, facts: &Facts, stages: &[Stage]) -> Summary {
         rows: counts.rows,
         rejected: counts.rejected.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect(),
         left_aside: left_aside(facts),
-        events: counts
-            .by_kind
-            .iter()
-            .map(|(kind, n)| (facts.kinds[*kind as usize].name.clone(), *n))
-            .collect(),
+        events: counts.by_kind.iter().map(|(kind, n)| (facts.kinds[*kind as usize].name.clone(), *n)).collect(),
         users: facts.n_users as u64,
         training_users: facts.n_training_users as u64,
         items: facts.items.ids.len() as u64,
@@ -204,7 +199,8 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
     let mut put = |table: &str, entries: Vec<(&str, u64)>| {
         counts.insert(table.to_owned(), entries.into_iter().map(|(name, n)| (name.to_owned(), n)).collect());
     };
-    let rejected = Reason::ALL.iter().filter_map(|reason| Some((reason.name(), *facts.counts.rejected.get(reason.name())?)));
+    let rejected =
+        Reason::ALL.iter().filter_map(|reason| Some((reason.name(), *facts.counts.rejected.get(reason.name())?)));
     put("events.rejected", rejected.collect());
     put("events", vec![("rows", facts.counts.rows), ("accepted", facts.counts.accepted)]);
     put(

@@ -3,11 +3,13 @@
 //! In: batches of lists of one run. Out: a store whose readers see one whole run, and can be sent back to the last.
 //! Refuses: to show a run before it has been counted and checked, and to overrule a newer one.
 
+mod config;
 mod error;
 mod lists;
 mod sink;
 mod sqlite;
 
+pub use config::{PublishConfig, SqliteConfig, Target};
 pub use error::PublishError;
 pub use lists::{Expected, Tally, encode_list};
 pub use sink::{Committed, Kind, PublishedRun, RunHeader, RunSequence, Sink, Status};

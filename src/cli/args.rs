@@ -1,0 +1,322 @@
+//! Arguments as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::telemetry::Verbosity;
+
+/// Batch marketing and recommendation engine: clickstream Parquet in, per-user recommendations out.
+#[derive(Debug, Parser)]
+#[command(name = "nightshelf", version, max_term_width = 110, propagate_version = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// Show errors only, no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Tell more: -v for stages, -vv for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Logs as JSON, one object a line
+    #[arg(long, global = true)]
+    pub(super) log_json: bool,
+}
+
+impl Global {
+    pub(super) fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Verbose,
+            _ => Verbosity::Debug,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a clickstream, catalogue, customers and orders of any size (seeded)
+    Synth(SynthArgs),
+    /// Build a run: events -> run directory -> SQLite
+    Build(BuildArgs),
+    /// Publish a run, go back to an earlier one, show what is served
+    Publish(PublishArgs),
+    /// List, show, compare, check and remove runs
+    Runs(RunsArgs),
+    /// Show a user's recommendations
+    Recommend(RecommendArgs),
+    /// Show the items like an item
+    Similar(SimilarArgs),
+    /// Show why an item is, or is not, in a user's list
+    Explain(ExplainArgs),
+    /// Write, check and show the config
+    Config(ConfigArgs),
+}
+
+/// Where the config comes from.
+#[derive(Debug, Args)]
+pub(super) struct ConfigSource {
+    /// Config file; without it, ./nightshelf.toml if there is one
+    #[arg(short, long, value_name = "FILE", env = "NIGHTSHELF_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Set one key, e.g. --set model.als.n_factors=128 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) sets: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SynthArgs {
+    /// Config file of the shop (TOML)
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Directory to write to; made if absent
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Events to make
+    #[arg(long)]
+    pub(super) events: Option<u64>,
+    /// Shoppers
+    #[arg(long)]
+    pub(super) users: Option<u32>,
+    /// Items
+    #[arg(long)]
+    pub(super) items: Option<u32>,
+    /// Seed
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+    /// Set any key of the shop's config, e.g. --set days=90 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) sets: Vec<String>,
+    /// Threads; 0 takes one a core
+    #[arg(long, default_value_t = 0)]
+    pub(super) threads: usize,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BuildArgs {
+    #[command(flatten)]
+    pub(super) source: ConfigSource,
+    /// Events: directories, files, globs, s3:// prefixes (instead of events.paths)
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(super) events: Vec<String>,
+    /// Layout of the events: canonical, personalize, retailrocket, rees46, pairs
+    #[arg(long)]
+    pub(super) preset: Option<String>,
+    /// Catalogue (instead of catalog.path)
+    #[arg(long, value_name = "PATH")]
+    pub(super) catalog: Option<String>,
+    /// Model: als, item_item, popularity
+    #[arg(long)]
+    pub(super) model: Option<String>,
+    /// Length of a list
+    #[arg(short)]
+    pub(super) k: Option<usize>,
+    /// The instant that ages are counted from, e.g. 2026-11-21
+    #[arg(long, value_name = "INSTANT")]
+    pub(super) as_of: Option<String>,
+    /// Directory of run directories
+    #[arg(long, value_name = "DIR")]
+    pub(super) runs: Option<String>,
+    /// Name of the run; by default the time it starts
+    #[arg(long, value_name = "NAME")]
+    pub(super) run: Option<String>,
+    /// Where to publish: sqlite, or none
+    #[arg(long, value_name = "TARGET")]
+    pub(super) publish: Option<String>,
+    /// The SQLite file
+    #[arg(long, value_name = "FILE")]
+    pub(super) sqlite: Option<String>,
+    /// Threads; 0 takes one a core. The result does not depend on it
+    #[arg(long)]
+    pub(super) threads: Option<usize>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Which run is asked.
+#[derive(Debug, Args)]
+pub(super) struct RunSource {
+    #[command(flatten)]
+    pub(super) source: ConfigSource,
+    /// Directory of run directories
+    #[arg(long, value_name = "DIR")]
+    pub(super) runs: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct PublishArgs {
+    #[command(flatten)]
+    pub(super) source: RunSource,
+    /// Run to publish: a name, a path, or `latest`
+    #[arg(default_value = "latest")]
+    pub(super) run: String,
+    /// The SQLite file
+    #[arg(long, value_name = "FILE")]
+    pub(super) sqlite: Option<String>,
+    /// Show what the store serves and keeps, and publish nothing
+    #[arg(long, conflicts_with_all = ["rollback", "run"])]
+    pub(super) status: bool,
+    /// Serve the run before the current one again, or the one of a sequence
+    #[arg(long, value_name = "SEQUENCE", num_args = 0..=1, conflicts_with = "run")]
+    pub(super) rollback: Option<Option<i64>>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunsArgs {
+    #[command(subcommand)]
+    pub(super) command: RunsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RunsCommand {
+    /// List runs, newest first
+    List {
+        #[command(flatten)]
+        source: RunSource,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one run
+    Show {
+        #[command(flatten)]
+        source: RunSource,
+        /// A name, a path, or `latest`
+        #[arg(default_value = "latest")]
+        run: String,
+        /// Print the manifest
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare two runs: counts, config, users whose lists changed
+    Diff {
+        #[command(flatten)]
+        source: RunSource,
+        /// The earlier run
+        a: String,
+        /// The later run
+        #[arg(default_value = "latest")]
+        b: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hash every file of a run again
+    Verify {
+        #[command(flatten)]
+        source: RunSource,
+        /// A name, a path, or `latest`
+        #[arg(default_value = "latest")]
+        run: String,
+    },
+    /// Remove all but the newest runs
+    Prune {
+        #[command(flatten)]
+        source: RunSource,
+        /// How many runs stay
+        #[arg(long)]
+        keep: usize,
+        /// Show what would go
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RecommendArgs {
+    #[command(flatten)]
+    pub(super) source: RunSource,
+    /// User id
+    #[arg(required_unless_present = "popular")]
+    pub(super) user: Option<String>,
+    /// Show the overall popular list: what an unknown user sees
+    #[arg(long, conflicts_with = "user")]
+    pub(super) popular: bool,
+    /// Run to ask: a name, a path, or `latest`
+    #[arg(long, default_value = "latest")]
+    pub(super) run: String,
+    /// Items to show
+    #[arg(short, default_value_t = 20)]
+    pub(super) n: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SimilarArgs {
+    #[command(flatten)]
+    pub(super) source: RunSource,
+    /// Item id
+    pub(super) item: String,
+    /// Run to ask: a name, a path, or `latest`
+    #[arg(long, default_value = "latest")]
+    pub(super) run: String,
+    /// Items to show
+    #[arg(short, default_value_t = 20)]
+    pub(super) n: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    pub(super) source: RunSource,
+    /// User id
+    pub(super) user: String,
+    /// Item id
+    pub(super) item: String,
+    /// Run to ask: a name, a path, or `latest`
+    #[arg(long, default_value = "latest")]
+    pub(super) run: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(super) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Write an annotated config file
+    Init {
+        /// Where to; never overwrites
+        #[arg(default_value = "nightshelf.toml")]
+        path: PathBuf,
+    },
+    /// Check a config without reading data
+    Check {
+        #[command(flatten)]
+        source: ConfigSource,
+    },
+    /// Show the effective config: defaults < file < environment < flags
+    Show {
+        #[command(flatten)]
+        source: ConfigSource,
+        /// Print JSON instead of TOML
+        #[arg(long)]
+        json: bool,
+    },
+}
