@@ -33,6 +33,8 @@ pub(super) struct Charts {
     pub(super) days: Option<Days>,
     pub(super) tail: Option<Figure>,
     pub(super) activity: Option<Figure>,
+    /// The bins of `activity` in words, for its table.
+    pub(super) activity_bins: Vec<String>,
     pub(super) loss: Option<Figure>,
     pub(super) lorenz: Option<Figure>,
     pub(super) scores: Option<Figure>,
@@ -73,6 +75,7 @@ pub(super) fn charts(data: &ReportData) -> Result<Charts, ReportError> {
         days: optional(data.events_by_day.as_ref(), days)?,
         tail: optional(data.long_tail.as_ref(), tail)?,
         activity: optional(data.activity.as_ref(), activity)?,
+        activity_bins: data.activity.as_ref().map_or_else(Vec::new, range_labels),
         loss: loss(&data.training)?,
         lorenz: optional(data.coverage.as_ref(), lorenz)?,
         scores: optional(data.scores.as_ref(), |scores| score_columns(scores, data.headline.k))?,
@@ -209,17 +212,12 @@ fn activity(activity: &Histogram) -> Result<Option<Figure>, ReportError> {
     let total: u64 = activity.counts.iter().sum();
     let share = |n: u64| format::percent(n as f64 / total.max(1) as f64);
     let ones = activity.counts.first().map_or(0, |&first| first);
+    let single = format!("{} of the users have a single item", share(ones));
     let finding = match activity.median {
-        Some(median) => {
-            format!(
-                "Half of the users have {} items or fewer; {} have a single one.",
-                format::compact(median),
-                share(ones)
-            )
-        }
-        None => format!("{} of the users have a single item.", share(ones)),
+        Some(median) if median > 1.0 => format!("{single}, half have {} or fewer.", format::compact(median)),
+        _ => format!("{single}."),
     };
-    let labels: Vec<String> = activity.edges.windows(2).map(|pair| range_label(pair[0], pair[1] - 1.0)).collect();
+    let labels = range_labels(activity);
     let tips = labels
         .iter()
         .zip(&activity.counts)
@@ -244,15 +242,13 @@ fn activity(activity: &Histogram) -> Result<Option<Figure>, ReportError> {
     Ok(Figure::new(finding, svg))
 }
 
-/// `1`, `2–3`, `1.02 k–2.05 k`.
-fn range_label(low: f64, high: f64) -> String {
-    if low >= high {
-        return format::compact(low);
-    }
-    if high < 1000.0 {
-        return format!("{low:.0}–{high:.0}");
-    }
-    format!("{}+", format::compact(low))
+/// Bins of whole numbers in words: `1`, `2–3`, `1,024–2,047`.
+fn range_labels(histogram: &Histogram) -> Vec<String> {
+    let label = |pair: &[f64]| {
+        let (low, high) = (pair[0] as u64, (pair[1] - 1.0) as u64);
+        if low >= high { format::exact(low) } else { format!("{}–{}", format::exact(low), format::exact(high)) }
+    };
+    histogram.edges.windows(2).map(label).collect()
 }
 
 fn loss(training: &[LossPoint]) -> Result<Option<Figure>, ReportError> {
@@ -264,7 +260,7 @@ fn loss(training: &[LossPoint]) -> Result<Option<Figure>, ReportError> {
     let finding = loss_finding(training);
     let chart = LineChart {
         caption: Caption { id: "chart-loss", title: "Training loss by iteration", desc: &finding },
-        size: (HALF, 280.0),
+        size: (HALF, 380.0),
         x: Axis { name: "iteration", log: false, from_zero: false },
         y: Axis { name: "loss", log: false, from_zero: false },
         series: vec![Series { label: String::new(), class: "c1", points, tips }],
@@ -316,7 +312,7 @@ fn lorenz(coverage: &Coverage) -> Result<Option<Figure>, ReportError> {
     ];
     let caption = Caption { id: "chart-lorenz", title: "Lorenz curves of list places and interactions", desc: finding };
     let names = ("share of the items, least popular first", "share of all places or interactions");
-    let svg = lorenz::draw(caption, (HALF, 330.0), names, &curves)?;
+    let svg = lorenz::draw(caption, (HALF, 440.0), names, &curves)?;
     Ok(Figure::new(finding.to_owned(), svg))
 }
 

@@ -307,7 +307,7 @@ fn a_single_day_point_and_bin_are_drawn() {
     });
     data.training = vec![LossPoint { iteration: 1, loss: -3.5 }];
     data.activity = Some(Histogram::log2([1, 1]));
-    data.scores = Some(Scores { top: Histogram::of_scores(&[0.5], 20), kth: Histogram::default() });
+    data.scores = Some(Scores::from_lists(&[0.5], &[], 20));
     let page = render(&data).unwrap();
     assert!(!page.contains("NaN"));
     for id in ["chart-days-t", "chart-loss-t", "chart-activity-t", "chart-score-top-t"] {

@@ -43,7 +43,7 @@ pub(super) fn example() -> ReportData {
         filters: filters(),
         long_tail: Some(LongTail::from_counts(popularity())),
         activity: Some(Histogram::log2(
-            (1..=N_USERS).step_by(3).map(|rank| 1 + (3.4e5 / rank as f64).powf(0.82) as u64),
+            (1..=N_USERS).step_by(3).map(|rank| 1 + (2.6 * (3.4e5 / rank as f64).powf(0.62)) as u64),
         )),
         training: training(),
         coverage: Some(coverage()),
@@ -179,10 +179,7 @@ fn scores() -> Scores {
             })
             .collect()
     };
-    Scores {
-        top: Histogram::of_scores(&sample(0.62, 0.42, 11), 40),
-        kth: Histogram::of_scores(&sample(0.21, 0.5, 900_001), 40),
-    }
+    Scores::from_lists(&sample(0.62, 0.42, 11), &sample(0.21, 0.5, 900_001), 48)
 }
 
 fn stages() -> Vec<Stage> {
