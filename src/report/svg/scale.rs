@@ -74,9 +74,9 @@ pub(in crate::report) fn nice_step(low: f64, high: f64, about: usize) -> f64 {
     }
     let mantissa = raw / power;
     let nice = match mantissa {
-        m if m < 1.5 => 1.0,
-        m if m < 3.5 => 2.0,
-        m if m < 7.5 => 5.0,
+        m if m < 2_f64.sqrt() => 1.0,
+        m if m < 10_f64.sqrt() => 2.0,
+        m if m < 50_f64.sqrt() => 5.0,
         _ => 10.0,
     };
     nice * power
