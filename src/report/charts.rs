@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::{
     data::{
-        Coverage, EventsByDay, Histogram, ListSources, LongTail, LorenzPoint, LossPoint, ReportData, Scores, Stage,
+        Coverage, EventsByDay, Histogram, ListSource, ListSources, LongTail, LorenzPoint, LossPoint, ReportData,
+        Scores, Stage,
     },
     dates::{self, Steps},
     error::ReportError,
@@ -39,6 +40,8 @@ pub(super) struct Charts {
     pub(super) lorenz: Option<Figure>,
     pub(super) scores: Option<Figure>,
     pub(super) sources: Option<Figure>,
+    /// The parts of `sources`, in the same order and so of the same colours.
+    pub(super) source_rows: Vec<ListSource>,
     pub(super) stages: Option<Figure>,
 }
 
@@ -71,6 +74,7 @@ pub(super) struct DayRow {
 }
 
 pub(super) fn charts(data: &ReportData) -> Result<Charts, ReportError> {
+    let source_rows = data.list_sources.as_ref().map_or_else(Vec::new, sorted_sources);
     Ok(Charts {
         days: optional(data.events_by_day.as_ref(), days)?,
         tail: optional(data.long_tail.as_ref(), tail)?,
@@ -79,7 +83,8 @@ pub(super) fn charts(data: &ReportData) -> Result<Charts, ReportError> {
         loss: loss(&data.training)?,
         lorenz: optional(data.coverage.as_ref(), lorenz)?,
         scores: optional(data.scores.as_ref(), |scores| score_columns(scores, data.headline.k))?,
-        sources: optional(data.list_sources.as_ref(), sources)?,
+        sources: sources(&source_rows)?,
+        source_rows,
         stages: stages(&data.stages, data.headline.seconds)?,
     })
 }
@@ -357,11 +362,17 @@ fn score_columns(scores: &Scores, k: u64) -> Result<Option<Figure>, ReportError>
     Ok(Figure::new(finding, (!svg.is_empty()).then_some(svg)))
 }
 
-fn sources(sources: &ListSources) -> Result<Option<Figure>, ReportError> {
-    let total: u64 = sources.by_source.iter().map(|source| source.users).sum();
+/// Most users first; ties by name.
+fn sorted_sources(sources: &ListSources) -> Vec<ListSource> {
+    let mut sorted = sources.by_source.clone();
+    sorted.sort_by(|a, b| b.users.cmp(&a.users).then_with(|| a.source.cmp(&b.source)));
+    sorted
+}
+
+fn sources(sources: &[ListSource]) -> Result<Option<Figure>, ReportError> {
+    let total: u64 = sources.iter().map(|source| source.users).sum();
     let share = |n: u64| format::percent(n as f64 / total.max(1) as f64);
     let parts: Vec<Part> = sources
-        .by_source
         .iter()
         .map(|source| Part {
             label: format!("{} {}", source.source, share(source.users)),
@@ -370,7 +381,6 @@ fn sources(sources: &ListSources) -> Result<Option<Figure>, ReportError> {
         })
         .collect();
     let finding = sources
-        .by_source
         .first()
         .map_or_else(String::new, |first| format!("{} of the lists come from {}.", share(first.users), first.source));
     let caption = Caption { id: "chart-sources", title: "Users by the source of their list", desc: &finding };

@@ -57,6 +57,12 @@ impl Histogram {
         Self { edges, counts, above: 0, median }
     }
 
+    /// Scores in `n_bins` bins of one width: see [`Scores::from_lists`], which gives two histograms the same bins.
+    #[must_use]
+    pub fn of_scores(scores: &[f32], n_bins: usize) -> Self {
+        Scores::from_lists(scores, &[], n_bins).top
+    }
+
     /// Counts of ascending `values` between `edges`. What lies below the first edge is left out.
     fn between(values: &[f32], edges: &[f64]) -> Self {
         let Some((last, starts)) = edges.split_last() else { return Self::default() };
@@ -218,6 +224,8 @@ mod tests {
         assert_eq!(kth.counts.iter().sum::<u64>() + kth.above, 4);
         assert!(top.above >= 1 && top.above < 10, "the outlier is not drawn: {}", top.above);
         assert_eq!((kth.counts[0], kth.above), (1, 1));
+        let alone = Histogram::of_scores(&first, 20);
+        assert_eq!((alone.edges[0], alone.counts[0]), (0.0, 50));
         assert!((top.median.unwrap() - 0.5).abs() < 1e-6);
     }
 

@@ -87,8 +87,8 @@ fn small() -> ReportData {
     }];
     data.list_sources = Some(ListSources {
         by_source: vec![
-            ListSource { source: "item_item".to_owned(), users: 38 },
             ListSource { source: "popular".to_owned(), users: 2 },
+            ListSource { source: "item_item".to_owned(), users: 38 },
         ],
         short_lists: 3,
         users_without_list: 0,
