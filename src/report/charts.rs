@@ -4,15 +4,12 @@ use minijinja::Value;
 use serde::Serialize;
 
 use super::{
-    data::{
-        Coverage, EventsByDay, Histogram, ListSources, LongTail, LorenzPoint, LossPoint, ReportData, Scores, Stage,
-    },
-    dates::{self, Steps},
+    data::{Coverage, Histogram, ListSource, ListSources, LongTail, LorenzPoint, LossPoint, ReportData, Scores, Stage},
+    days::{Days, days},
     error::ReportError,
     format,
     svg::{
         Caption,
-        area::{Panel, Panels},
         bars::{self, Part},
         columns::{Bins, Columns},
         line::{Axis, LineChart, Mark, Series},
@@ -21,11 +18,8 @@ use super::{
 };
 
 /// Width of a chart in one of two columns, and across both.
-const HALF: f64 = 520.0;
-const FULL: f64 = 1072.0;
-/// Steps of the calendar and event types that still can be told apart.
-const MOST_STEPS: u64 = 200;
-const MOST_TYPES: usize = 8;
+pub(super) const HALF: f64 = 520.0;
+pub(super) const FULL: f64 = 1072.0;
 
 /// Everything drawn. What has no data is `None`.
 #[derive(Debug, Default, Serialize)]
@@ -33,10 +27,14 @@ pub(super) struct Charts {
     pub(super) days: Option<Days>,
     pub(super) tail: Option<Figure>,
     pub(super) activity: Option<Figure>,
+    /// The bins of `activity` in words, for its table.
+    pub(super) activity_bins: Vec<String>,
     pub(super) loss: Option<Figure>,
     pub(super) lorenz: Option<Figure>,
     pub(super) scores: Option<Figure>,
     pub(super) sources: Option<Figure>,
+    /// The parts of `sources`, in the same order and so of the same colours.
+    pub(super) source_rows: Vec<ListSource>,
     pub(super) stages: Option<Figure>,
 }
 
@@ -51,32 +49,18 @@ pub(super) struct Figure {
     pub(super) narrow: Option<Value>,
 }
 
-/// Events a day, with the table behind.
-#[derive(Debug, Serialize)]
-pub(super) struct Days {
-    pub(super) figure: Figure,
-    /// Days in one step of the calendar.
-    pub(super) length: u64,
-    pub(super) types: Vec<String>,
-    pub(super) rows: Vec<DayRow>,
-}
-
-/// One step of the calendar.
-#[derive(Debug, Serialize)]
-pub(super) struct DayRow {
-    pub(super) date: String,
-    pub(super) counts: Vec<u64>,
-}
-
 pub(super) fn charts(data: &ReportData) -> Result<Charts, ReportError> {
+    let source_rows = data.list_sources.as_ref().map_or_else(Vec::new, sorted_sources);
     Ok(Charts {
         days: optional(data.events_by_day.as_ref(), days)?,
         tail: optional(data.long_tail.as_ref(), tail)?,
         activity: optional(data.activity.as_ref(), activity)?,
+        activity_bins: data.activity.as_ref().map_or_else(Vec::new, range_labels),
         loss: loss(&data.training)?,
         lorenz: optional(data.coverage.as_ref(), lorenz)?,
         scores: optional(data.scores.as_ref(), |scores| score_columns(scores, data.headline.k))?,
-        sources: optional(data.list_sources.as_ref(), sources)?,
+        sources: sources(&source_rows)?,
+        source_rows,
         stages: stages(&data.stages, data.headline.seconds)?,
     })
 }
@@ -92,86 +76,6 @@ impl Figure {
     fn new(finding: String, svg: Option<String>) -> Option<Self> {
         Some(Self { finding, svg: Value::from_safe_string(svg?), narrow: None })
     }
-}
-
-fn days(events: &EventsByDay) -> Result<Option<Days>, ReportError> {
-    let Some(steps) = Steps::over(&events.dates, MOST_STEPS) else { return Ok(None) };
-    let mut series: Vec<(String, Vec<u64>)> = events
-        .series
-        .iter()
-        .map(|series| (series.event_type.clone(), steps.sums(&events.dates, &series.counts)))
-        .collect();
-    if series.len() > MOST_TYPES {
-        let rest = series.split_off(MOST_TYPES - 1);
-        let sums = (0..steps.starts.len()).map(|at| rest.iter().map(|(_, counts)| counts[at]).sum()).collect();
-        series.push((format!("{} other types", rest.len()), sums));
-    }
-    let per_day = |at: usize, count: u64| count as f64 / steps.n_days(at) as f64;
-    let panels: Vec<Panel> = series
-        .iter()
-        .map(|(label, counts)| {
-            let values: Vec<f64> = counts.iter().enumerate().map(|(at, &count)| per_day(at, count)).collect();
-            let total: u64 = counts.iter().sum();
-            let (peak_at, peak) = peak(&values);
-            let when = steps.starts.get(peak_at).map_or_else(String::new, |&date| dates::day_label(date));
-            let busiest = if steps.length == 1 { "busiest" } else { "busiest from" };
-            let note =
-                format!("{} in all, {busiest} {when}: {} a day", format::compact(total as f64), format::compact(peak));
-            Panel { label: format::clip(label, 32), note, values }
-        })
-        .collect();
-    let rows: Vec<DayRow> = (0..steps.starts.len())
-        .map(|at| DayRow {
-            date: steps.starts[at].to_string(),
-            counts: series.iter().map(|(_, counts)| counts[at]).collect(),
-        })
-        .collect();
-    let tips: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            let counts =
-                row.counts.iter().zip(&series).map(|(&n, (label, _))| format!("\n{label}: {}", format::exact(n)));
-            format!("{}{}", row.date, counts.collect::<String>())
-        })
-        .collect();
-    let finding = days_finding(events, &steps);
-    let caption = Caption { id: "chart-days", title: "Events a day by type", desc: &finding };
-    let wide = Panels { caption, width: FULL, days: &steps.starts, panels: &panels, tips: &tips };
-    let narrow =
-        Panels { caption: Caption { id: "chart-days-narrow", ..caption }, width: HALF, tips: &[], ..wide.clone() };
-    let (Some(svg), Some(narrow)) = (wide.draw()?, narrow.draw()?) else { return Ok(None) };
-    let figure = Figure {
-        svg: Value::from_safe_string(svg),
-        narrow: Some(Value::from_safe_string(narrow)),
-        finding: finding.clone(),
-    };
-    let types = series.into_iter().map(|(label, _)| label).collect();
-    Ok(Some(Days { figure, length: steps.length, types, rows }))
-}
-
-fn days_finding(events: &EventsByDay, steps: &Steps) -> String {
-    let total: u64 = events.series.iter().flat_map(|series| &series.counts).sum();
-    let (Some(&first), Some(&last)) = (events.dates.first(), events.dates.last()) else { return String::new() };
-    let n_days = (dates::day_number(last) - dates::day_number(first)) as u64 + 1;
-    let busy =
-        (0..events.dates.len()).filter(|&at| events.series.iter().any(|series| series.counts[at] > 0)).count() as u64;
-    let quiet = match n_days - busy {
-        0 => "every day has some".to_owned(),
-        1 => "one day has none".to_owned(),
-        n => format!("{} days have none", format::exact(n)),
-    };
-    let drawn = if steps.length == 1 { String::new() } else { format!(" Drawn as averages of {} days.", steps.length) };
-    let span = if n_days == 1 {
-        format!("on {first}")
-    } else {
-        format!("over {} days, {first} to {last}; {quiet}", format::exact(n_days))
-    };
-    format!("{} events {span}.{drawn}", format::compact(total as f64))
-}
-
-/// The first of the largest values.
-fn peak(values: &[f64]) -> (usize, f64) {
-    values.iter().enumerate().fold((0, 0.0), |best, (at, &value)| if value > best.1 { (at, value) } else { best })
 }
 
 fn tail(tail: &LongTail) -> Result<Option<Figure>, ReportError> {
@@ -209,17 +113,12 @@ fn activity(activity: &Histogram) -> Result<Option<Figure>, ReportError> {
     let total: u64 = activity.counts.iter().sum();
     let share = |n: u64| format::percent(n as f64 / total.max(1) as f64);
     let ones = activity.counts.first().map_or(0, |&first| first);
+    let single = format!("{} of the users have a single item", share(ones));
     let finding = match activity.median {
-        Some(median) => {
-            format!(
-                "Half of the users have {} items or fewer; {} have a single one.",
-                format::compact(median),
-                share(ones)
-            )
-        }
-        None => format!("{} of the users have a single item.", share(ones)),
+        Some(median) if median > 1.0 => format!("{single}, half have {} or fewer.", format::compact(median)),
+        _ => format!("{single}."),
     };
-    let labels: Vec<String> = activity.edges.windows(2).map(|pair| range_label(pair[0], pair[1] - 1.0)).collect();
+    let labels = range_labels(activity);
     let tips = labels
         .iter()
         .zip(&activity.counts)
@@ -244,15 +143,13 @@ fn activity(activity: &Histogram) -> Result<Option<Figure>, ReportError> {
     Ok(Figure::new(finding, svg))
 }
 
-/// `1`, `2–3`, `1.02 k–2.05 k`.
-fn range_label(low: f64, high: f64) -> String {
-    if low >= high {
-        return format::compact(low);
-    }
-    if high < 1000.0 {
-        return format!("{low:.0}–{high:.0}");
-    }
-    format!("{}+", format::compact(low))
+/// Bins of whole numbers in words: `1`, `2–3`, `1,024–2,047`.
+fn range_labels(histogram: &Histogram) -> Vec<String> {
+    let label = |pair: &[f64]| {
+        let (low, high) = (pair[0] as u64, (pair[1] - 1.0) as u64);
+        if low >= high { format::exact(low) } else { format!("{}–{}", format::exact(low), format::exact(high)) }
+    };
+    histogram.edges.windows(2).map(label).collect()
 }
 
 fn loss(training: &[LossPoint]) -> Result<Option<Figure>, ReportError> {
@@ -264,7 +161,7 @@ fn loss(training: &[LossPoint]) -> Result<Option<Figure>, ReportError> {
     let finding = loss_finding(training);
     let chart = LineChart {
         caption: Caption { id: "chart-loss", title: "Training loss by iteration", desc: &finding },
-        size: (HALF, 280.0),
+        size: (HALF, 380.0),
         x: Axis { name: "iteration", log: false, from_zero: false },
         y: Axis { name: "loss", log: false, from_zero: false },
         series: vec![Series { label: String::new(), class: "c1", points, tips }],
@@ -316,7 +213,7 @@ fn lorenz(coverage: &Coverage) -> Result<Option<Figure>, ReportError> {
     ];
     let caption = Caption { id: "chart-lorenz", title: "Lorenz curves of list places and interactions", desc: finding };
     let names = ("share of the items, least popular first", "share of all places or interactions");
-    let svg = lorenz::draw(caption, (HALF, 330.0), names, &curves)?;
+    let svg = lorenz::draw(caption, (HALF, 440.0), names, &curves)?;
     Ok(Figure::new(finding.to_owned(), svg))
 }
 
@@ -361,11 +258,17 @@ fn score_columns(scores: &Scores, k: u64) -> Result<Option<Figure>, ReportError>
     Ok(Figure::new(finding, (!svg.is_empty()).then_some(svg)))
 }
 
-fn sources(sources: &ListSources) -> Result<Option<Figure>, ReportError> {
-    let total: u64 = sources.by_source.iter().map(|source| source.users).sum();
+/// Most users first; ties by name.
+fn sorted_sources(sources: &ListSources) -> Vec<ListSource> {
+    let mut sorted = sources.by_source.clone();
+    sorted.sort_by(|a, b| b.users.cmp(&a.users).then_with(|| a.source.cmp(&b.source)));
+    sorted
+}
+
+fn sources(sources: &[ListSource]) -> Result<Option<Figure>, ReportError> {
+    let total: u64 = sources.iter().map(|source| source.users).sum();
     let share = |n: u64| format::percent(n as f64 / total.max(1) as f64);
     let parts: Vec<Part> = sources
-        .by_source
         .iter()
         .map(|source| Part {
             label: format!("{} {}", source.source, share(source.users)),
@@ -374,7 +277,6 @@ fn sources(sources: &ListSources) -> Result<Option<Figure>, ReportError> {
         })
         .collect();
     let finding = sources
-        .by_source
         .first()
         .map_or_else(String::new, |first| format!("{} of the lists come from {}.", share(first.users), first.source));
     let caption = Caption { id: "chart-sources", title: "Users by the source of their list", desc: &finding };

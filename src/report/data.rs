@@ -205,7 +205,7 @@ pub struct LorenzPoint {
 /// Which source served how many users.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ListSources {
-    /// Sources with their users, most users first.
+    /// Sources with their users, in any order; the page sorts them.
     pub by_source: Vec<ListSource>,
     /// Lists with fewer than k items.
     pub short_lists: u64,

@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn the_year_stands_where_it_changes() {
         let years: Vec<Option<String>> =
-            ticks(date(2025, 11, 20), date(2026, 2, 10), 6).into_iter().map(|tick| tick.year).collect();
+            ticks(date(2025, 11, 20), date(2026, 2, 10), 4).into_iter().map(|tick| tick.year).collect();
         assert_eq!(years, [Some("2025".to_owned()), Some("2026".to_owned()), None]);
     }
 

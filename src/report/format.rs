@@ -51,8 +51,9 @@ pub(super) fn percent(share: f64) -> String {
         0.0 => "0".to_owned(),
         v if v > 0.0 && v < 0.01 => format!("<{NBSP}0.01"),
         v if v > 99.9 && v < 100.0 => format!(">{NBSP}99.9"),
-        v if v.abs() < 1.0 => trim_zeros(&format!("{v:.2}")).to_owned(),
-        v => trim_zeros(&format!("{v:.1}")).to_owned(),
+        100.0 => "100".to_owned(),
+        v if v.abs() < 0.995 => format!("{v:.2}"),
+        v => format!("{v:.1}"),
     };
     format!("{text}{NBSP}%")
 }
@@ -218,11 +219,12 @@ mod tests {
             (1e-9, "< 0.01 %"),
             (0.000_1, "0.01 %"),
             (0.0061, "0.61 %"),
-            (0.01, "1 %"),
+            (0.01, "1.0 %"),
+            (0.6, "60.0 %"),
             (0.1234, "12.3 %"),
             (0.999_9, "> 99.9 %"),
             (1.0, "100 %"),
-            (2.5, "250 %"),
+            (2.5, "250.0 %"),
         ];
         for (share, expected) in cases {
             assert_eq!(plain(&percent(share)), expected, "{share}");

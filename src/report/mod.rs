@@ -7,6 +7,7 @@ mod charts;
 mod check;
 mod data;
 mod dates;
+mod days;
 mod error;
 mod format;
 mod page;

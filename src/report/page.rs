@@ -65,7 +65,9 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     environment.add_filter("score", |value: f64| format::score(value));
     environment.add_filter("clip", |text: &str, limit: usize| format::clip(text, limit));
     environment.add_filter("instant", instant);
-    environment.add_function("cellbar", |share: f64, class: &str| Value::from_safe_string(bars::cell(share, class)));
+    environment.add_function("cellbar", |share: f64, class: &str, rest: Option<&str>| {
+        Value::from_safe_string(bars::cell(share, class, rest.unwrap_or("rail")))
+    });
     for (name, source) in TEMPLATES {
         environment.add_template(name, source)?;
     }

@@ -2,7 +2,7 @@
 //!
 //! Integer sums, so that the numbers do not depend on the order of the counts.
 
-use super::data::{Coverage, Histogram, LongTail, LorenzPoint, RankPoint};
+use super::data::{Coverage, Histogram, LongTail, LorenzPoint, RankPoint, Scores};
 
 /// Points of the popularity curve for each power of ten.
 const POINTS_PER_DECADE: u32 = 16;
@@ -57,38 +57,57 @@ impl Histogram {
         Self { edges, counts, above: 0, median }
     }
 
-    /// `n_bins` bins of one width from the lowest score to the 99.5th percentile; the few scores above it, which would
-    /// squeeze all others into a corner, are counted in `above`. NaN and infinite scores are left out.
-    ///
-    /// Returns: no bins without scores. Scores that are all alike get one bin around them.
+    /// Scores in `n_bins` bins of one width: see [`Scores::from_lists`], which gives two histograms the same bins.
     #[must_use]
     pub fn of_scores(scores: &[f32], n_bins: usize) -> Self {
-        let mut scores: Vec<f32> = scores.iter().copied().filter(|score| score.is_finite()).collect();
-        if scores.is_empty() || n_bins == 0 {
-            return Self::default();
-        }
-        scores.sort_unstable_by(f32::total_cmp);
-        let at = |share: f64| f64::from(scores[((scores.len() - 1) as f64 * share).round() as usize]);
-        let (low, high, median) = (at(0.0), at(0.995), Some(f64::from(scores[scores.len() / 2])));
-        if low >= high {
-            let inside = scores.partition_point(|&score| f64::from(score) <= high) as u64;
-            let pad = (low.abs() * 0.05).max(1e-6);
-            return Self {
-                edges: vec![low - pad, low + pad],
-                counts: vec![inside],
-                above: scores.len() as u64 - inside,
-                median,
-            };
-        }
-        let width = (high - low) / n_bins as f64;
-        let edges: Vec<f64> =
-            (0..=n_bins).map(|bin| if bin == n_bins { high } else { low + width * bin as f64 }).collect();
-        let below = |edge: f64| scores.partition_point(|&score| f64::from(score) < edge) as u64;
-        let inside = scores.partition_point(|&score| f64::from(score) <= high) as u64;
-        let starts: Vec<u64> = edges[..n_bins].iter().map(|&edge| below(edge)).chain([inside]).collect();
-        let counts = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        Self { edges, counts, above: scores.len() as u64 - inside, median }
+        Scores::from_lists(scores, &[], n_bins).top
     }
+
+    /// Counts of ascending `values` between `edges`. What lies below the first edge is left out.
+    fn between(values: &[f32], edges: &[f64]) -> Self {
+        let Some((last, starts)) = edges.split_last() else { return Self::default() };
+        let below = |edge: f64| values.partition_point(|&value| f64::from(value) < edge) as u64;
+        let inside = values.partition_point(|&value| f64::from(value) <= *last) as u64;
+        let starts: Vec<u64> = starts.iter().map(|&edge| below(edge)).chain([inside]).collect();
+        let counts = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let median = values.get(values.len() / 2).map(|&value| f64::from(value));
+        Self { edges: edges.to_vec(), counts, above: values.len() as u64 - inside, median }
+    }
+}
+
+impl Scores {
+    /// Scores of the lists' first and last items in `n_bins` bins of one width, the same for both.
+    ///
+    /// The bins reach from the lowest score of all to the 99.5th percentile of the first items'; the few above it, which
+    /// would squeeze all others into a corner, are counted in `above`. NaN and infinite scores are left out.
+    ///
+    /// Returns: no bins without scores. Scores that are all alike get one bin around them.
+    /// Cost: sorts copies of both.
+    #[must_use]
+    pub fn from_lists(first: &[f32], last: &[f32], n_bins: usize) -> Self {
+        let (first, last) = (sorted(first), sorted(last));
+        let reference = if first.is_empty() { &last } else { &first };
+        let lowest = first.iter().chain(&last).copied().fold(f32::INFINITY, f32::min);
+        let Some(&high) = reference.get((reference.len().saturating_sub(1) as f64 * 0.995).round() as usize) else {
+            return Self::default();
+        };
+        let (low, high) = (f64::from(lowest), f64::from(high));
+        let edges: Vec<f64> = if low < high {
+            let width = (high - low) / n_bins.max(1) as f64;
+            (0..n_bins.max(1)).map(|bin| low + width * bin as f64).chain([high]).collect()
+        } else {
+            let pad = (low.abs() * 0.05).max(1e-6);
+            vec![low - pad, low + pad]
+        };
+        Self { top: Histogram::between(&first, &edges), kth: Histogram::between(&last, &edges) }
+    }
+}
+
+/// The finite scores, ascending.
+fn sorted(scores: &[f32]) -> Vec<f32> {
+    let mut scores: Vec<f32> = scores.iter().copied().filter(|score| score.is_finite()).collect();
+    scores.sort_unstable_by(f32::total_cmp);
+    scores
 }
 
 impl Coverage {
@@ -197,21 +216,27 @@ mod tests {
 
     #[test]
     fn score_bins_hold_every_finite_score_once() {
-        let scores: Vec<f32> = (0..1000).map(|at| at as f32 / 1000.0).chain([50.0, f32::NAN, f32::INFINITY]).collect();
-        let histogram = Histogram::of_scores(&scores, 20);
-        assert_eq!(histogram.counts.len(), 20);
-        assert_eq!(histogram.counts.iter().sum::<u64>() + histogram.above, 1001);
-        assert!(histogram.above >= 1 && histogram.above < 10, "the outlier is not drawn: {}", histogram.above);
-        assert_eq!(histogram.counts[0], 50);
-        assert!((histogram.median.unwrap() - 0.5).abs() < 1e-6);
+        let first: Vec<f32> = (0..1000).map(|at| at as f32 / 1000.0).chain([50.0, f32::NAN, f32::INFINITY]).collect();
+        let last = [-1.0, 0.25, 0.25, 99.0];
+        let Scores { top, kth } = Scores::from_lists(&first, &last, 20);
+        assert_eq!((top.counts.len(), &top.edges), (20, &kth.edges));
+        assert_eq!(top.counts.iter().sum::<u64>() + top.above, 1001);
+        assert_eq!(kth.counts.iter().sum::<u64>() + kth.above, 4);
+        assert!(top.above >= 1 && top.above < 10, "the outlier is not drawn: {}", top.above);
+        assert_eq!((kth.counts[0], kth.above), (1, 1));
+        let alone = Histogram::of_scores(&first, 20);
+        assert_eq!((alone.edges[0], alone.counts[0]), (0.0, 50));
+        assert!((top.median.unwrap() - 0.5).abs() < 1e-6);
     }
 
     #[test]
     fn scores_all_alike_or_absent() {
-        let alike = Histogram::of_scores(&[0.5; 7], 10);
-        assert_eq!((alike.edges.len(), alike.counts.as_slice()), (2, &[7][..]));
-        assert_eq!(Histogram::of_scores(&[], 10), Histogram::default());
-        assert_eq!(Histogram::of_scores(&[f32::NAN], 10), Histogram::default());
+        let alike = Scores::from_lists(&[0.5; 7], &[0.5; 7], 10);
+        assert_eq!((alike.top.edges.len(), alike.kth.counts.as_slice()), (2, &[7][..]));
+        let negative = Scores::from_lists(&[-2.0], &[-2.0], 10).top;
+        assert!(negative.edges[0] < -2.0 && negative.edges[1] > -2.0);
+        assert_eq!(Scores::from_lists(&[], &[f32::NAN], 10).top, Histogram::default());
+        assert_eq!(Scores::from_lists(&[], &[1.0, 2.0], 10).kth.counts.iter().sum::<u64>(), 2);
     }
 
     /// Half of the mean absolute difference, by definition.

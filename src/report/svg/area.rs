@@ -59,9 +59,12 @@ impl Panels<'_> {
         let scales: Vec<(f64, f64)> = self
             .panels
             .iter()
-            .map(|panel| scale::from_zero(panel.values.iter().copied().fold(0.0, f64::max), 2))
+            .map(|panel| scale::from_zero(panel.values.iter().copied().fold(0.0, f64::max), 4))
             .collect();
-        let left = scales.iter().map(|domain| axes::label_room(&[domain.0, domain.1])).fold(0.0, f64::max);
+        let left = scales
+            .iter()
+            .map(|&domain| axes::label_room(&Scale::linear(domain, (0.0, 1.0)), &[domain.0, domain.1]))
+            .fold(0.0, f64::max);
         let height = self.panels.len() as f64 * (PANEL + HEAD) + 40.0;
         let plot = Plot { left, right: self.width - 16.0, top: HEAD, bottom: height - 40.0 };
         let x = Scale::linear((day(first), day(last)), (plot.left + 4.0, plot.right));
@@ -96,9 +99,7 @@ impl Panels<'_> {
         for (value, label) in [0.0, domain.1].into_iter().zip(&labels) {
             drawing.text("tick", Anchor::End, (plot.left - 6.0, y.at(value) + 4.0), label);
         }
-        drawing.text("strong", Anchor::Start, (0.0, plot.top - 13.0), &panel.label);
-        let after = super::text_width(&panel.label) * 1.12 + 10.0;
-        drawing.text("note", Anchor::Start, (after, plot.top - 13.0), &panel.note);
+        drawing.heading((0.0, plot.top - 13.0), &panel.label, &panel.note);
 
         let points: Vec<(f64, f64)> = xs.iter().zip(&panel.values).map(|(&x, &value)| (x, y.at(value))).collect();
         if let [only] = points[..] {

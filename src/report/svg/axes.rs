@@ -1,8 +1,6 @@
 //! Axes that charts share: grid, tick labels, names, and the frame of the plot.
 
 use super::{Anchor, Drawing, TEXT_SIZE, scale::Scale, text_width};
-use crate::report::format;
-
 /// The plot within a drawing, in its coordinates.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::report) struct Plot {
@@ -19,13 +17,13 @@ impl Plot {
 }
 
 /// Room that the tick labels of a vertical axis need, gap included.
-pub(in crate::report) fn label_room(ticks: &[f64]) -> f64 {
-    format::tick_labels(ticks).iter().map(|label| text_width(label)).fold(0.0, f64::max) + 8.0
+pub(in crate::report) fn label_room(scale: &Scale, ticks: &[f64]) -> f64 {
+    scale.labels(ticks).iter().map(|label| text_width(label)).fold(0.0, f64::max) + 8.0
 }
 
 /// Horizontal grid lines with their labels left of the plot.
 pub(in crate::report) fn grid(drawing: &mut Drawing, plot: Plot, scale: &Scale, ticks: &[f64]) {
-    for (&tick, label) in ticks.iter().zip(format::tick_labels(ticks)) {
+    for (&tick, label) in ticks.iter().zip(scale.labels(ticks)) {
         let y = scale.at(tick);
         drawing.line("grid", (plot.left, y), (plot.right, y));
         drawing.text("tick", Anchor::End, (plot.left - 6.0, y + 4.0), &label);
@@ -50,7 +48,7 @@ pub(in crate::report) fn bottom(drawing: &mut Drawing, plot: Plot, ticks: impl I
 /// What the axes measure: the vertical one's name above the plot, the horizontal one's below its right end.
 pub(in crate::report) fn names(drawing: &mut Drawing, plot: Plot, x_name: &str, y_name: &str) {
     if !y_name.is_empty() {
-        drawing.text("name", Anchor::Start, (0.0, plot.top - 12.0), y_name);
+        drawing.text("name", Anchor::Start, (0.0, plot.top - 15.0), y_name);
     }
     if !x_name.is_empty() {
         drawing.text("name", Anchor::End, (plot.right, plot.bottom + 36.0), x_name);

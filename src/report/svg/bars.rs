@@ -1,6 +1,6 @@
 //! Bars: parts of a whole in one bar, and small bars for the cells of a table.
 
-use super::{Anchor, Caption, Drawing, finite, text_width};
+use super::{Anchor, Caption, Drawing, escape, finite, text_width};
 use crate::report::error::ReportError;
 
 /// Colour classes of the parts, in turn.
@@ -43,10 +43,10 @@ pub(in crate::report) fn stacked(
         let class = CLASSES[at % CLASSES.len()];
         // A hairline between neighbours, unless it would eat the part.
         let gap = if extent > 3.0 { 1.5 } else { 0.0 };
-        drawing.rect(&format!("part {class}"), (from, 0.0), (extent - gap, height));
+        drawing.rect(&format!("fill {class}"), (from, 0.0), (extent - gap, height));
         if text_width(&part.label) + 14.0 < extent {
             let middle = (from + (extent - gap) / 2.0, height / 2.0 + 4.5);
-            drawing.text(&format!("inside on-{class}"), Anchor::Middle, middle, &part.label);
+            drawing.text(&format!("within on-{class}"), Anchor::Middle, middle, &part.label);
         }
         drawing.hit((from, 0.0), (extent, height), &part.tip);
         from += extent;
@@ -54,14 +54,16 @@ pub(in crate::report) fn stacked(
     Ok(Some(drawing.finish()))
 }
 
-/// A bar for a table cell that says the same in words: `share` of its width, 0 to 1, hidden from screen readers.
-pub(in crate::report) fn cell(share: f64, class: &str) -> String {
+/// A bar for a table cell that says the same in words, hidden from screen readers: `share` (0 to 1) of its width in
+/// `class`, the rest in `rest`.
+pub(in crate::report) fn cell(share: f64, class: &str, rest: &str) -> String {
     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
     // Something stays visible of what is not zero.
     let percent = if share > 0.0 { (share * 100.0).max(0.7) } else { 0.0 };
+    let (class, rest) = (escape(class), escape(rest));
     format!(
         "<svg class=\"cellbar\" viewBox=\"0 0 100 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
-         <rect class=\"rail\" width=\"100\" height=\"10\"/><rect class=\"part {class}\" width=\"{percent:.1}\" height=\"10\"/></svg>"
+         <rect class=\"fill {rest}\" width=\"100\" height=\"10\"/><rect class=\"fill {class}\" width=\"{percent:.1}\" height=\"10\"/></svg>"
     )
 }
 
@@ -104,8 +106,8 @@ mod tests {
     #[test]
     fn nan_is_refused_and_cells_are_total() {
         assert!(stacked(CAPTION, 500.0, &parts(&[1.0, f64::NAN])).is_err());
-        assert!(cell(f64::NAN, "c1").contains("width=\"0.0\""));
-        assert!(cell(1e-9, "c1").contains("width=\"0.7\""));
-        assert!(cell(7.0, "c1").contains("c1\" width=\"100.0\""));
+        assert!(cell(f64::NAN, "c1", "rail").contains("width=\"0.0\""));
+        assert!(cell(1e-9, "c1", "rail").contains("width=\"0.7\""));
+        assert!(cell(7.0, "c1", "rail").contains("c1\" width=\"100.0\""));
     }
 }

@@ -6,7 +6,7 @@ use super::{
     finite,
     scale::{self, Scale},
 };
-use crate::report::{error::ReportError, format};
+use crate::report::error::ReportError;
 
 /// Where the columns stand.
 #[derive(Debug, Clone)]
@@ -46,11 +46,11 @@ impl Columns<'_> {
             return Ok(None);
         }
         let (width, height) = self.size;
-        let (top, bottom) = (if self.y_name.is_empty() { 18.0 } else { 28.0 }, height - 46.0);
+        let (top, bottom) = (if self.y_name.is_empty() { 18.0 } else { 32.0 }, height - 46.0);
         let about = ((bottom - top) / 40.0).round().max(2.0) as usize;
         let y = Scale::linear(scale::from_zero(most as f64, about), (bottom, top));
         let y_ticks = y.ticks(about);
-        let plot = Plot { left: axes::label_room(&y_ticks), right: width - 10.0, top, bottom };
+        let plot = Plot { left: axes::label_room(&y, &y_ticks), right: width - 10.0, top, bottom };
 
         let mut drawing = Drawing::new(width, height, self.caption);
         axes::grid(&mut drawing, plot, &y, &y_ticks);
@@ -119,7 +119,7 @@ impl Columns<'_> {
             Bins::Edges { domain, .. } => {
                 let x = Scale::linear(*domain, (plot.left, plot.right));
                 let ticks = x.ticks((plot.width() / 75.0).max(2.0) as usize);
-                let labels = format::tick_labels(&ticks);
+                let labels = x.labels(&ticks);
                 axes::bottom(drawing, plot, ticks.iter().map(|&tick| x.at(tick)).zip(labels));
                 if let Some((value, label)) = self.mark.as_ref().filter(|(value, _)| value.is_finite()) {
                     let at = x.at(*value).clamp(plot.left, plot.right);

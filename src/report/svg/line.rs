@@ -7,7 +7,7 @@ use super::{
     scale::{self, Scale},
     text_width,
 };
-use crate::report::{error::ReportError, format};
+use crate::report::error::ReportError;
 
 /// What an axis measures and how.
 #[derive(Debug, Clone, Copy)]
@@ -74,19 +74,19 @@ impl LineChart<'_> {
 
         let (width, height) = self.size;
         let end_room = self.series.iter().map(|series| text_width(&series.label)).fold(0.0, f64::max);
-        let y_ticks_count = ((height - 70.0) / 44.0).round().max(2.0) as usize;
-        let (top, bottom) = (28.0, height - 46.0);
+        let y_ticks_count = ((height - 70.0) / 56.0).round().max(2.0) as usize;
+        let (top, bottom) = (32.0, height - 46.0);
         let y_scale = self.y.scale(y_domain, (bottom, top), y_ticks_count);
         let y_ticks = y_scale.ticks(y_ticks_count);
         let right = width - if end_room > 0.0 { end_room + 12.0 } else { 10.0 };
-        let plot = Plot { left: axes::label_room(&y_ticks), right, top, bottom };
+        let plot = Plot { left: axes::label_room(&y_scale, &y_ticks), right, top, bottom };
         let inset = 6.0;
         let x_scale = self.x.scale(x_domain, (plot.left + inset, plot.right - inset), 6);
 
         let mut drawing = Drawing::new(width, height, self.caption);
         axes::grid(&mut drawing, plot, &y_scale, &y_ticks);
         let x_ticks = self.x_ticks(&x_scale, plot);
-        let labels = format::tick_labels(&x_ticks);
+        let labels = x_scale.labels(&x_ticks);
         axes::bottom(&mut drawing, plot, x_ticks.iter().map(|&tick| x_scale.at(tick)).zip(labels));
         axes::names(&mut drawing, plot, self.x.name, self.y.name);
         self.curves(&mut drawing, plot, &x_scale, &y_scale);

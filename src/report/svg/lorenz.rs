@@ -42,7 +42,7 @@ pub(in crate::report) fn draw(
         return Ok(None);
     }
     let (width, height) = size;
-    let plot = Plot { left: 46.0, right: width - 16.0, top: 28.0, bottom: height - 46.0 };
+    let plot = Plot { left: 46.0, right: width - 16.0, top: 32.0, bottom: height - 46.0 };
     let x = Scale::linear((0.0, 1.0), (plot.left, plot.right));
     let y = Scale::linear((0.0, 1.0), (plot.bottom, plot.top));
     let mut drawing = Drawing::new(width, height, caption);
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_curve_runs_from_corner_to_corner() {
         let svg = drawn(&[curve(&[(0.0, 0.0), (0.5, 0.1), (1.0, 1.0)])]).unwrap().unwrap();
-        assert!(svg.contains("class=\"curve c1\" d=\"M46 274L275 249.4L504 28\""), "{svg}");
+        assert!(svg.contains("class=\"curve c1\" d=\"M46 274L275 249.8L504 32\""), "{svg}");
         assert!(svg.contains("equal shares"));
     }
 

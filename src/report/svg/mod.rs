@@ -94,6 +94,16 @@ impl Drawing {
         let _ = write!(self.out, "<text class=\"{class}\"{anchor} x=\"{x}\" y=\"{y}\">{}</text>", escape(text));
     }
 
+    /// A bold text with a plain one after it, whatever the font's widths are.
+    pub(super) fn heading(&mut self, at: (f64, f64), strong: &str, note: &str) {
+        let (x, y) = (number(at.0), number(at.1));
+        let (strong, note) = (escape(strong), escape(note));
+        let _ = write!(
+            self.out,
+            "<text x=\"{x}\" y=\"{y}\"><tspan class=\"strong\">{strong}</tspan><tspan class=\"note\" dx=\"9\">{note}</tspan></text>"
+        );
+    }
+
     /// A line through `points`.
     pub(super) fn polyline(&mut self, class: &str, points: &[(f64, f64)]) {
         let _ = write!(self.out, "<path class=\"{class}\" d=\"{}\"/>", path(points));

@@ -1,5 +1,7 @@
 //! Scales: from values to coordinates, with ticks at round values.
 
+use crate::report::format;
+
 /// How many ticks a linear axis may get at most, whatever was asked for.
 const MOST_TICKS: usize = 50;
 
@@ -36,6 +38,11 @@ impl Scale {
         self.range.0 + share * (self.range.1 - self.range.0)
     }
 
+    /// What stands at the ticks: one unit on a linear axis, each its own on a logarithmic one.
+    pub(in crate::report) fn labels(&self, ticks: &[f64]) -> Vec<String> {
+        if self.log { ticks.iter().map(|&tick| format::compact(tick)).collect() } else { format::tick_labels(ticks) }
+    }
+
     /// Round values within the domain, ascending, about so many.
     pub(in crate::report) fn ticks(&self, about: usize) -> Vec<f64> {
         if self.log { log_ticks(self.domain, about) } else { linear_ticks(self.domain, about) }
@@ -67,16 +74,17 @@ pub(in crate::report) fn nice_step(low: f64, high: f64, about: usize) -> f64 {
     }
     let mantissa = raw / power;
     let nice = match mantissa {
-        m if m < 1.5 => 1.0,
-        m if m < 3.5 => 2.0,
-        m if m < 7.5 => 5.0,
+        m if m < 2_f64.sqrt() => 1.0,
+        m if m < 10_f64.sqrt() => 2.0,
+        m if m < 50_f64.sqrt() => 5.0,
         _ => 10.0,
     };
     nice * power
 }
 
 fn widened((low, high): (f64, f64)) -> (f64, f64) {
-    if low < high {
+    // Halves, as in `at`: where they coincide there is nothing to divide by.
+    if low / 2.0 < high / 2.0 {
         return (low, high);
     }
     let pad = (low.abs() * 0.1).clamp(0.5, f64::MAX / 4.0);
@@ -186,6 +194,14 @@ mod tests {
         assert_eq!(from_zero(0.0, 4), (0.0, 1.0));
         assert_eq!(from_zero(-5.0, 4), (0.0, 1.0));
         assert!(from_zero(f64::MAX, 4).1.is_finite());
+    }
+
+    #[test]
+    fn logarithmic_ticks_have_units_of_their_own() {
+        let scale = Scale::log((1.0, 1e6), (0.0, 1.0));
+        assert_eq!(scale.labels(&[1.0, 1e3, 1e6]), ["1", "1\u{a0}k", "1\u{a0}M"]);
+        let scale = Scale::linear((0.0, 1e6), (0.0, 1.0));
+        assert_eq!(scale.labels(&[0.0, 5e5, 1e6]), ["0", "0.5\u{a0}M", "1.0\u{a0}M"]);
     }
 
     #[test]

@@ -42,9 +42,7 @@ pub(super) fn example() -> ReportData {
         rejected: rejected(),
         filters: filters(),
         long_tail: Some(LongTail::from_counts(popularity())),
-        activity: Some(Histogram::log2(
-            (1..=N_USERS).step_by(3).map(|rank| 1 + (3.4e5 / rank as f64).powf(0.82) as u64),
-        )),
+        activity: Some(Histogram::log2((0..60_000).map(|user| bell(user).mul_add(1.1, 1.6).exp() as u64 + 1))),
         training: training(),
         coverage: Some(coverage()),
         list_sources: Some(sources()),
@@ -69,6 +67,11 @@ fn instant(text: &str) -> Timestamp {
 fn noise(n: u64) -> f64 {
     let mixed = (n ^ 0x9e37_79b9).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     ((mixed ^ (mixed >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 40) as f64 / f64::from(1 << 24)
+}
+
+/// A draw from about the normal distribution.
+fn bell(n: u64) -> f64 {
+    (0..12).map(|draw| noise(n * 12 + draw)).sum::<f64>() - 6.0
 }
 
 fn popularity() -> Vec<u64> {
@@ -97,10 +100,10 @@ fn events() -> EventsByDay {
         counts: days.iter().zip(salt..).map(|(day, n)| (day * level * (0.95 + 0.1 * noise(n))) as u64).collect(),
     };
     let series = vec![
-        of("view", 172_000.0, 1),
-        of("cart", 24_500.0, 700),
-        of("purchase", 9_100.0, 1400),
-        of("refund", 410.0, 2100),
+        of("view", 153_800.0, 1),
+        of("cart", 21_900.0, 700),
+        of("purchase", 8_130.0, 1400),
+        of("refund", 366.0, 2100),
     ];
     EventsByDay { dates, series }
 }
@@ -179,10 +182,7 @@ fn scores() -> Scores {
             })
             .collect()
     };
-    Scores {
-        top: Histogram::of_scores(&sample(0.62, 0.42, 11), 40),
-        kth: Histogram::of_scores(&sample(0.21, 0.5, 900_001), 40),
-    }
+    Scores::from_lists(&sample(0.62, 0.42, 11), &sample(0.21, 0.5, 900_001), 48)
 }
 
 fn stages() -> Vec<Stage> {
