@@ -2,9 +2,7 @@
 
 use anyhow::Context;
 
-use crate::{
-    synth::{Config, Progress, Summary, SynthError, generate},
-};
+use crate::synth::{Config, Progress, Summary, SynthError, generate};
 
 use super::{
     args::{Global, SynthArgs},
