@@ -3,7 +3,21 @@
 //! In: the interactions matrix. Out: a [`Model`] that scores items for any history, known or unseen.
 //! Refuses: rules, ids, files; a model knows numbers only.
 
+mod als;
+mod cells;
+mod error;
+mod item_item;
+mod popularity;
+mod trained;
+
 use std::ops::Range;
+
+pub use als::{Als, AlsConfig, Solver, Weighting, objective};
+pub use cells::CellWeight;
+pub use error::ModelError;
+pub use item_item::{ItemItem, ItemItemConfig, SimilarityKind};
+pub use popularity::Popularity;
+pub use trained::{ModelConfig, ModelKind, TrainedModel, train};
 
 use crate::{ids::ItemIdx, interactions::History};
 

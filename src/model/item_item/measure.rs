@@ -1,0 +1,119 @@
+//! What the kinds of similarity have of their own: how cells are weighted, and how a sum of products becomes a
+//! similarity.
+//!
+//! Every kind is `s_ij = (sum over users u of lead_ui * follow_uj) * scale(i, j)`: one builder serves all.
+
+use super::config::{ItemItemConfig, SimilarityKind};
+use crate::interactions::Csr;
+
+/// Weighted cells and norms of one kind.
+pub(super) struct Measure {
+    /// By cell of the users' rows: what it counts as the item that is led to.
+    pub(super) follow: Vec<f32>,
+    /// By cell of the items' rows (the transpose): what it counts as the item that leads.
+    pub(super) lead: Vec<f32>,
+    scale: Scale,
+    shrinkage: f32,
+}
+
+enum Scale {
+    /// Multiplied by a number of the item that leads and one of the item that is led to.
+    Product { lead: Vec<f32>, follow: Vec<f32> },
+    /// Users in common over users of either.
+    Union { users: Vec<f32> },
+}
+
+/// `x^-exponent`, and zero for zero: an item nobody touched is similar to none.
+fn inverse_power(x: f64, exponent: f64) -> f32 {
+    if x > 0.0 { x.powf(-exponent) as f32 } else { 0.0 }
+}
+
+/// Sum over the values of each row, in order.
+fn row_sums(rows: &Csr, values: &[f32], of: impl Fn(f64) -> f64) -> Vec<f64> {
+    rows.indptr
+        .windows(2)
+        .map(|range| values[range[0]..range[1]].iter().fold(0f64, |sum, &value| sum + of(f64::from(value))))
+        .collect()
+}
+
+/// Each cell's value as a function of its row, its column and the value.
+fn mapped(rows: &Csr, of: impl Fn(usize, usize, f64) -> f64) -> Vec<f32> {
+    let mut values = Vec::with_capacity(rows.n_cells());
+    for row in 0..rows.n_rows() {
+        let cells = rows.row(row);
+        for (&column, &value) in cells.items.iter().zip(cells.weights) {
+            values.push(of(row, column as usize, f64::from(value)) as f32);
+        }
+    }
+    values
+}
+
+impl Measure {
+    /// Weights of `users` (rows of cells) and `items` (its transpose).
+    pub(super) fn of(config: &ItemItemConfig, users: &Csr, items: &Csr) -> Self {
+        let (n_users, n_items) = (users.n_rows(), items.n_rows());
+        let n_cells = |rows: &Csr, row: usize| (rows.indptr[row + 1] - rows.indptr[row]) as f64;
+        // ln(number of users) - ln(1 + a user's items): implicit's idf, users in the place of terms.
+        let idf: Vec<f64> = (0..n_users).map(|user| (n_users as f64).ln() - n_cells(users, user).ln_1p()).collect();
+        let ones = || vec![1f32; n_items];
+        let product = |lead, follow| Scale::Product { lead, follow };
+        let norms = |values: &[f32], exponent: f64| -> Vec<f32> {
+            row_sums(items, values, |x| x * x).into_iter().map(|square| inverse_power(square, exponent)).collect()
+        };
+        let (lead, follow, scale) = match config.kind {
+            SimilarityKind::Rp3beta => {
+                let (alpha, beta) = (f64::from(config.alpha), f64::from(config.beta));
+                let totals = row_sums(users, &users.values, |x| x);
+                let lead = mapped(items, |item, _, _| n_cells(items, item).powf(-alpha));
+                let follow = mapped(users, |user, _, value| (value / totals[user]).powf(alpha));
+                let popularity = (0..n_items).map(|item| inverse_power(n_cells(items, item), beta)).collect();
+                (lead, follow, product(ones(), popularity))
+            }
+            SimilarityKind::Cosine => {
+                let norms = norms(&items.values, 0.5);
+                (items.values.clone(), users.values.clone(), product(norms.clone(), norms))
+            }
+            SimilarityKind::AsymmetricCosine => {
+                let asymmetry = f64::from(config.asymmetry);
+                let scale = product(norms(&items.values, asymmetry), norms(&items.values, 1.0 - asymmetry));
+                (items.values.clone(), users.values.clone(), scale)
+            }
+            SimilarityKind::Jaccard => {
+                let users_of = (0..n_items).map(|item| n_cells(items, item) as f32).collect();
+                (vec![1f32; items.n_cells()], vec![1f32; users.n_cells()], Scale::Union { users: users_of })
+            }
+            SimilarityKind::Bm25 => {
+                let totals = row_sums(items, &items.values, |x| x);
+                let mean = totals.iter().sum::<f64>() / n_items.max(1) as f64;
+                let (k1, b) = (f64::from(config.k1), f64::from(config.b));
+                let weight = |item: usize, user: usize, value: f64| {
+                    value * (k1 + 1.0) / (k1 * (1.0 - b + b * totals[item] / mean) + value) * idf[user]
+                };
+                let lead = mapped(items, weight);
+                let follow = mapped(users, |user, item, value| weight(item, user, value));
+                (lead, follow, product(ones(), ones()))
+            }
+            SimilarityKind::Tfidf => {
+                let lead = mapped(items, |_, user, value| value.sqrt() * idf[user]);
+                let follow = mapped(users, |user, _, value| value.sqrt() * idf[user]);
+                let norms = norms(&lead, 0.5);
+                (lead, follow, product(norms.clone(), norms))
+            }
+        };
+        Self { follow, lead, scale, shrinkage: config.shrinkage }
+    }
+
+    /// The similarity of item `lead` to item `follow`, whose products sum to `sum` over `n_users` users.
+    #[inline]
+    pub(super) fn similarity(&self, lead: usize, follow: usize, sum: f32, n_users: u32) -> f32 {
+        let plain = match &self.scale {
+            Scale::Product { lead: of_lead, follow: of_follow } => sum * of_lead[lead] * of_follow[follow],
+            Scale::Union { users } => sum / (users[lead] + users[follow] - sum),
+        };
+        if self.shrinkage == 0.0 {
+            return plain;
+        }
+        let n = n_users as f32;
+        plain * (n / (n + self.shrinkage))
+    }
+}
