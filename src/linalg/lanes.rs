@@ -96,9 +96,8 @@ pub fn scale<S: Simd>(simd: S, by: &[f32], x: &mut [f32]) {
 /// Zeros a padded slice.
 #[inline(always)]
 pub fn clear<S: Simd>(simd: S, x: &mut [f32]) {
-    let x = lanes_mut(x);
-    for k in 0..x.len() {
-        simd.store(simd.zero(), &mut x[k]);
+    for x in lanes_mut(x) {
+        simd.store(simd.zero(), x);
     }
 }
 

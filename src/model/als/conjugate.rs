@@ -3,6 +3,10 @@
 use super::fixed::{Cells, Fixed, Terms};
 use crate::linalg::{Coefficient, Simd, axpy, clear, copy, dot, multiply, room, sweep};
 
+/// Steps end when residual . inclined has fallen to this share of what it was at the start: the rest is rounding (the
+/// square of 2^-22), and its quotients may be 0 / 0. A row of one or two cells is there before its third step.
+const ROUNDING: f32 = 1.0 / (1u64 << 44) as f32;
+
 /// The state for one row, and memory that is used again for the next.
 #[derive(Debug, Default)]
 pub(super) struct Conjugate {
@@ -18,6 +22,8 @@ pub(super) struct Conjugate {
     pub(super) curved: Vec<f32>,
     /// residual . inclined
     rho: f32,
+    /// Where steps end.
+    least_rho: f32,
     /// The row's part of the loss.
     pub(super) loss: f64,
 }
@@ -83,17 +89,21 @@ impl Conjugate {
         axpy(simd, -1.0, &self.curved, &mut self.residual);
         clear(simd, &mut self.curved);
         self.rho = self.incline(simd);
+        self.least_rho = self.rho * ROUNDING;
         copy(simd, &self.inclined, &mut self.direction);
     }
 
     /// Steps along the direction and, unless it was the last step, turns to the next; says whether there is more to gain.
     #[inline(always)]
     pub(super) fn step<S: Simd>(&mut self, simd: S, x: &mut [f32], last: bool) -> bool {
+        // Here and below a NaN is not stopped: it goes on to the loss, where it is noticed.
+        if self.rho <= self.least_rho {
+            return false;
+        }
         // `inclined` is free until the next turn.
         multiply(simd, &self.diagonal, &self.direction, &mut self.inclined);
         axpy(simd, 1.0, &self.inclined, &mut self.curved);
         let curvature = dot(simd, &self.direction, &self.curved);
-        // A NaN is not stopped here: it goes on to the loss, where it is noticed.
         if curvature <= 0.0 {
             return false;
         }

@@ -80,9 +80,8 @@ impl Exact {
     pub(super) fn prepare(&mut self, fixed: &Fixed<'_>, n_cells: usize) {
         let width = fixed.width();
         let regularization = fixed.terms.regularization(n_cells, fixed.n_rows());
-        let root = room(&mut self.root, width);
-        for k in 0..width {
-            root[k] = 1.0 / (fixed.spectrum[k] + regularization).sqrt();
+        for (root, &spectrum) in room(&mut self.root, width).iter_mut().zip(fixed.spectrum) {
+            *root = 1.0 / (spectrum + regularization).sqrt();
         }
     }
 
