@@ -223,6 +223,8 @@ mod tests {
             let mut listed = Vec::new();
             for group in &plan.groups {
                 let n_refunds = group.refunds.1 - group.refunds.0;
+                // Memory is that of a row group: however many events, none is larger.
+                assert!(group.n_rows <= config.rows_per_row_group);
                 assert_eq!(
                     group.n_rows,
                     group.n_duplicates + group.n_bot_rows + group.n_session_rows + n_refunds,

@@ -33,6 +33,7 @@ const COLOURS: &[&str] = &[
 ];
 const SIZES: &[&str] = &["100 g", "250 g", "400 g", "500 g", "750 g", "1 kg"];
 const VOLUMES: &[&str] = &["50 ml", "100 ml", "200 ml", "250 ml", "300 ml", "500 ml"];
+const SMALL_VOLUMES: &[&str] = &["10 ml", "15 ml", "30 ml", "50 ml", "75 ml", "100 ml"];
 const PIECES: &[&str] = &["Set of 2", "Set of 3", "Set of 4", "Set of 6", "Single", "Pair"];
 
 macro_rules! line {
@@ -58,7 +59,7 @@ pub(crate) const LINES: [Line; 40] = [
         ["Dark Roast", "Light Roast", "Single Origin", "Organic", "Decaf", "Breakfast", "Highland", "Washed"],
         ["Espresso Beans", "Filter Coffee", "Whole Beans", "Ground Coffee", "Cold Brew Blend", "House Blend",
          "Moka Grind", "Coffee Capsules"]),
-    line!("Skin Care", 22.0, true, VOLUMES,
+    line!("Skin Care", 22.0, true, SMALL_VOLUMES,
         ["Calming", "Oat", "Hyaluronic", "Unscented", "Sea Buckthorn", "Rich", "Daily", "Night"],
         ["Face Cream", "Cleanser", "Serum", "Hand Balm", "Eye Cream", "Toner", "Body Lotion", "Lip Balm"]),
     line!("Kitchen", 36.0, false, COLOURS,
@@ -151,7 +152,7 @@ pub(crate) const LINES: [Line; 40] = [
         ["Walnut", "Felt", "Powder-Coated", "Adjustable", "Oak", "Magnetic", "Leather", "Modular"],
         ["Monitor Stand", "Desk Mat", "Pen Tray", "Cable Organiser", "Bookend", "Letter Tray", "Laptop Stand",
          "Wall Shelf"]),
-    line!("Shaving", 18.0, true, VOLUMES,
+    line!("Shaving", 18.0, true, SMALL_VOLUMES,
         ["Sandalwood", "Cooling", "Cedar", "Fragrance-Free", "Traditional", "Tea Tree", "Bay Rum", "Aloe"],
         ["Shaving Cream", "Aftershave Balm", "Beard Oil", "Pre-Shave Oil", "Shaving Soap", "Beard Wash",
          "Moustache Wax", "Face Scrub"]),
