@@ -1,7 +1,4 @@
-//! Integration tests: one binary, one module a subject.
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
+//! Integration tests, one module a stage.
+#![allow(clippy::unwrap_used)]
 
-mod floors;
-mod report;
-mod s3;
-mod support;
+mod synth;
