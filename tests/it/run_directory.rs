@@ -1,5 +1,11 @@
 //! Run directories: whole or absent, and what they hand out is what was written.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking; a child tells its parent that it is ready"
+)]
+
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
