@@ -340,7 +340,7 @@ fn what_is_missing_or_different_is_noticed(store: &dyn Store) {
     assert_eq!(mismatch(&mut *sink, &longer), "entries");
     let mut other = lists[1..].to_vec();
     other[0].entries[0].1 = 0.75;
-    assert_eq!(mismatch(&mut *sink, &other), "as checksum");
+    assert_eq!(mismatch(&mut *sink, &other), "checksum");
     assert!(matches!(sink.commit(), Err(PublishError::OutOfOrder { .. })));
     write(&mut *sink, &lists[..1]).unwrap();
     sink.verify(&expected(&lists)).unwrap();
