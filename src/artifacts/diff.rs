@@ -137,8 +137,9 @@ pub fn diff(a: &Run, b: &Run, options: DiffOptions) -> Result<RunDiff, ArtifactE
         run.manifest().content.files.iter().map(|entry| (entry.path.clone(), entry.sha256.clone())).collect()
     };
     let files = changes(&hashes(a), &hashes(b));
-    let names = |keep: fn(&(String, Option<String>, Option<String>)) -> bool| {
-        files.iter().filter(|change| keep(change)).map(|(path, ..)| path.clone()).collect()
+    let names = |in_a: bool, in_b: bool| {
+        let such = files.iter().filter(|(_, a, b)| (a.is_some(), b.is_some()) == (in_a, in_b));
+        such.map(|(path, ..)| path.clone()).collect()
     };
     Ok(RunDiff {
         a: a.name().to_owned(),
@@ -147,9 +148,9 @@ pub fn diff(a: &Run, b: &Run, options: DiffOptions) -> Result<RunDiff, ArtifactE
         config: changes(&config_a, &config_b).into_iter().map(value_change).collect(),
         counts: changes(&counts(a), &counts(b)).into_iter().map(|(key, a, b)| CountChange { key, a, b }).collect(),
         metrics: changes(&from.metrics, &to.metrics).into_iter().map(value_change).collect(),
-        files_added: names(|(_, a, _)| a.is_none()),
-        files_removed: names(|(_, _, b)| b.is_none()),
-        files_changed: names(|(_, a, b)| a.is_some() && b.is_some()),
+        files_added: names(false, true),
+        files_removed: names(true, false),
+        files_changed: names(true, true),
         recommendations: diff_lists(a, b, options)?,
     })
 }

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use parquet::errors::ParquetError;
+
 /// Failure of writing, opening or reading a run directory.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
@@ -90,14 +92,14 @@ pub enum ArtifactError {
         /// The newest version known here.
         known: u32,
     },
-    /// The parquet writer failed for another reason than the disk.
+    /// The Parquet encoder failed, for another reason than the disk.
     #[error("cannot encode {path} as Parquet")]
     Encode {
         /// The file, relative to the run directory.
         path: String,
         /// The writer's answer.
         #[source]
-        source: parquet::errors::ParquetError,
+        source: ParquetError,
     },
     /// Rows that must not be written.
     #[error("refused to write {path}: {reason}")]
@@ -125,8 +127,33 @@ impl ArtifactError {
         move |source| Self::Io { doing, path, source }
     }
 
+    /// What the Parquet encoder answered: the disk's error where it was the disk.
+    pub(super) fn encode(path: &str, source: ParquetError) -> Self {
+        match source {
+            ParquetError::External(error) => match error.downcast::<io::Error>() {
+                Ok(source) => Self::Io { doing: "write", path: path.into(), source: *source },
+                Err(error) => Self::Encode { path: path.to_owned(), source: ParquetError::External(error) },
+            },
+            source => Self::Encode { path: path.to_owned(), source },
+        }
+    }
+
     /// A damaged file.
     pub(super) fn damaged(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
         Self::Damaged { path: path.into(), reason: reason.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_failing_encoder() {
+        let full = ParquetError::from(io::Error::from(io::ErrorKind::StorageFull));
+        let error = ArtifactError::encode("a.parquet", full);
+        assert!(matches!(error, ArtifactError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull));
+        let other = ArtifactError::encode("a.parquet", ParquetError::General("no".into()));
+        assert!(matches!(other, ArtifactError::Encode { .. }));
     }
 }

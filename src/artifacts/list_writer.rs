@@ -9,7 +9,7 @@ use arrow::{
     error::ArrowError,
 };
 
-use crate::recommendations::ListBatch;
+use crate::recommendations::{ListBatch, ListRow};
 
 use super::{
     ArtifactError, FileEntry, HashingFile, ListKind,
@@ -17,7 +17,8 @@ use super::{
     parquet_io::RowFile,
 };
 
-/// Lists handed to the Parquet encoder at once: bounds the copy that is made of the ids.
+/// Lists handed to the Parquet encoder at once. Always so many: where pages end depends on it, and with the pages the
+/// file's bytes.
 const CHUNK_LISTS: usize = 4_096;
 
 /// Writes one file of lists whose keys ascend.
@@ -29,7 +30,43 @@ pub struct ListWriter {
     kind: ListKind,
     schema: SchemaRef,
     rows: RowFile,
+    pending: Pending,
     last_key: Option<String>,
+}
+
+/// Lists collected for the encoder, by columns.
+#[derive(Debug, Default)]
+struct Pending {
+    keys: TextColumn,
+    offsets: Vec<i32>,
+    items: TextColumn,
+    scores: Vec<f32>,
+    sources: TextColumn,
+}
+
+/// Strings in Arrow's layout.
+#[derive(Debug, Default)]
+struct TextColumn {
+    text: Vec<u8>,
+    ends: Vec<i32>,
+}
+
+impl TextColumn {
+    fn push(&mut self, value: &str) -> Result<(), ArrowError> {
+        self.text.extend_from_slice(value.as_bytes());
+        self.ends.push(offset_of(self.text.len())?);
+        Ok(())
+    }
+
+    fn take(&mut self) -> Result<ArrayRef, ArrowError> {
+        let (text, ends) = (std::mem::take(&mut self.text), std::mem::take(&mut self.ends));
+        Ok(Arc::new(StringArray::try_new(offsets(&ends), Buffer::from_vec(text), None)?))
+    }
+}
+
+/// Arrow's offsets: the ends with a zero in front.
+fn offsets(ends: &[i32]) -> OffsetBuffer<i32> {
+    OffsetBuffer::new(ScalarBuffer::from_iter(std::iter::once(0).chain(ends.iter().copied())))
 }
 
 impl ListWriter {
@@ -45,7 +82,7 @@ impl ListWriter {
             kind.key_column(),
             &[&["items", "list", "item", "item_id"], &["source"]],
         )?;
-        Ok(Self { kind, schema, rows, last_key: None })
+        Ok(Self { kind, schema, rows, pending: Pending::default(), last_key: None })
     }
 
     /// Appends lists.
@@ -55,12 +92,11 @@ impl ListWriter {
     /// refuses. The file cannot be used after an error.
     pub fn write(&mut self, lists: &ListBatch<'_>) -> Result<(), ArtifactError> {
         self.check(lists)?;
-        for start in (0..lists.len()).step_by(CHUNK_LISTS) {
-            let end = (start + CHUNK_LISTS).min(lists.len());
-            let batch = self
-                .encode(lists, start, end)
-                .map_err(|error| ArtifactError::Encode { path: self.rows.path().to_owned(), source: error.into() })?;
-            self.rows.write(&batch)?;
+        for list in lists.rows() {
+            self.collect(&list).map_err(|error| self.failed(error))?;
+            if self.pending.offsets.len() == CHUNK_LISTS {
+                self.flush()?;
+            }
         }
         if let Some(&last) = lists.keys.last() {
             self.last_key = Some(last.to_owned());
@@ -72,8 +108,31 @@ impl ListWriter {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn finish(self) -> Result<FileEntry, ArtifactError> {
+    pub fn finish(mut self) -> Result<FileEntry, ArtifactError> {
+        if !self.pending.offsets.is_empty() {
+            self.flush()?;
+        }
         self.rows.finish()
+    }
+
+    fn failed(&self, error: ArrowError) -> ArtifactError {
+        ArtifactError::Encode { path: self.rows.path().to_owned(), source: error.into() }
+    }
+
+    fn collect(&mut self, list: &ListRow<'_, '_>) -> Result<(), ArrowError> {
+        let pending = &mut self.pending;
+        pending.keys.push(list.key)?;
+        for item in list.items {
+            pending.items.push(item)?;
+        }
+        pending.scores.extend_from_slice(list.scores);
+        pending.offsets.push(offset_of(pending.scores.len())?);
+        if self.kind.has_source() { pending.sources.push(list.source) } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), ArtifactError> {
+        let batch = self.encode().map_err(|error| self.failed(error))?;
+        self.rows.write(&batch)
     }
 
     fn check(&self, lists: &ListBatch<'_>) -> Result<(), ArtifactError> {
@@ -94,40 +153,26 @@ impl ListWriter {
         Ok(())
     }
 
-    fn encode(&self, lists: &ListBatch<'_>, start: usize, end: usize) -> Result<RecordBatch, ArrowError> {
-        let entries = lists.offsets[start]..lists.offsets[end];
-        let mut ends = Vec::with_capacity(end - start + 1);
-        for &offset in &lists.offsets[start..=end] {
-            ends.push(offset_of(offset - entries.start)?);
-        }
-        let item_ids = strings(&lists.items[entries.clone()])?;
-        let scores: ArrayRef = Arc::new(Float32Array::from_iter_values(lists.scores[entries].iter().copied()));
-        let structs = StructArray::try_new(entry_fields(&DataType::Utf8), vec![item_ids, scores], None)?;
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
-        let items = ListArray::try_new(entry_field(&DataType::Utf8), offsets, Arc::new(structs), None)?;
-        let mut columns: Vec<ArrayRef> = vec![strings(&lists.keys[start..end])?, Arc::new(items)];
+    fn encode(&mut self) -> Result<RecordBatch, ArrowError> {
+        let pending = &mut self.pending;
+        let text = DataType::Utf8;
+        let scores: ArrayRef = Arc::new(Float32Array::from(std::mem::take(&mut pending.scores)));
+        let structs = StructArray::try_new(entry_fields(&text), vec![pending.items.take()?, scores], None)?;
+        let ends = std::mem::take(&mut pending.offsets);
+        let items = ListArray::try_new(entry_field(&text), offsets(&ends), Arc::new(structs), None)?;
+        let mut columns: Vec<ArrayRef> = vec![pending.keys.take()?, Arc::new(items)];
         if self.kind.has_source() {
-            columns.push(if lists.sources.is_empty() {
-                strings(&vec![""; end - start])?
-            } else {
-                strings(&lists.sources[start..end])?
-            });
+            columns.push(pending.sources.take()?);
         }
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }
 }
 
-/// A string column. Built by hand: the builder of arrow takes twice as long.
+/// A string column.
 pub(super) fn strings(values: &[&str]) -> Result<ArrayRef, ArrowError> {
-    let mut text = Vec::with_capacity(values.iter().map(|value| value.len()).sum());
-    let mut ends = Vec::with_capacity(values.len() + 1);
-    ends.push(0i32);
-    for value in values {
-        text.extend_from_slice(value.as_bytes());
-        ends.push(offset_of(text.len())?);
-    }
-    let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
-    Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(text), None)?))
+    let mut column = TextColumn::default();
+    values.iter().try_for_each(|value| column.push(value))?;
+    column.take()
 }
 
 /// An offset of Arrow's 32-bit arrays.

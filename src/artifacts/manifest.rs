@@ -238,6 +238,7 @@ pub fn split_config(mut config: Value, observed_keys: &[&str]) -> (Value, Value)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use serde_json::json;
 

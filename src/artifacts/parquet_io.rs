@@ -75,7 +75,7 @@ impl RowFile {
         let path = file.path().to_owned();
         let writer = properties(key, dictionary)
             .and_then(|properties| ArrowWriter::try_new(file, schema, Some(properties)))
-            .map_err(|source| ArtifactError::Encode { path: path.clone(), source })?;
+            .map_err(|error| ArtifactError::encode(&path, error))?;
         Ok(Self { path, writer, n_rows: 0 })
     }
 
@@ -85,11 +85,11 @@ impl RowFile {
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), ArtifactError> {
         self.n_rows += batch.num_rows() as u64;
-        self.writer.write(batch).map_err(|source| ArtifactError::Encode { path: self.path.clone(), source })
+        self.writer.write(batch).map_err(|error| ArtifactError::encode(&self.path, error))
     }
 
     pub(super) fn finish(self) -> Result<FileEntry, ArtifactError> {
-        let mut file = self.writer.into_inner().map_err(|source| ArtifactError::Encode { path: self.path, source })?;
+        let mut file = self.writer.into_inner().map_err(|error| ArtifactError::encode(&self.path, error))?;
         file.set_rows(self.n_rows);
         file.close()
     }

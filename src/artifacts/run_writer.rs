@@ -193,10 +193,10 @@ impl RunWriter {
 
 impl Drop for RunWriter {
     fn drop(&mut self) {
-        if !self.committed {
-            if let Err(error) = fs::remove_dir_all(&self.partial) {
-                tracing::warn!(path = %self.partial.display(), %error, "cannot remove the unfinished run");
-            }
+        if !self.committed
+            && let Err(error) = fs::remove_dir_all(&self.partial)
+        {
+            tracing::warn!(path = %self.partial.display(), %error, "cannot remove the unfinished run");
         }
         self.lock.release();
     }

@@ -51,13 +51,13 @@ pub enum PublishError {
         score: f32,
     },
     /// The store holds something else than what was sent.
-    #[error("{store} holds {found} {what} of {}, {expected} were sent", kind.name())]
+    #[error("{store} holds other {} than were sent: {what} should be {expected}, is {found}", kind.name())]
     Mismatch {
         /// The store.
         store: String,
         /// The kind of lists.
         kind: Kind,
-        /// `lists`, `entries` or `as checksum`.
+        /// `lists`, `entries` or `checksum`.
         what: &'static str,
         /// As announced.
         expected: String,

@@ -114,6 +114,7 @@ pub(super) fn check_scores(kind: Kind, lists: &ListBatch<'_>) -> Result<(), Publ
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use proptest::prelude::*;
 

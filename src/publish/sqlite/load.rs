@@ -20,7 +20,7 @@ pub(super) fn remove_leftovers(store: &Store, connection: &mut Connection) -> Re
         let lock = LoadLock::take(store, sequence).map_err(store.failed("lock an unfinished run"))?;
         if let Some(_lock) = lock {
             tracing::warn!(store = store.name, %sequence, "removing what a publish that did not finish had loaded");
-            remove(store, connection, sequence)?;
+            remove(store, connection, sequence, State::Loading)?;
         }
     }
     Ok(())
@@ -167,7 +167,7 @@ pub(super) fn verify(
         let numbers = [
             ("lists", wanted.n_lists, found.n_lists),
             ("entries", wanted.n_entries, found.n_entries),
-            ("as checksum", wanted.checksum, found.checksum),
+            ("checksum", wanted.checksum, found.checksum),
         ];
         if let Some((what, expected, found)) = numbers.into_iter().find(|(_, wanted, found)| wanted != found) {
             let (expected, found) = (expected.to_string(), found.to_string());
@@ -200,14 +200,42 @@ fn tally(connection: &Connection, kind: Kind, sequence: RunSequence) -> rusqlite
     Ok(tally)
 }
 
-/// Removes a run that is not, or no longer, visible.
-pub(super) fn remove(store: &Store, connection: &mut Connection, sequence: RunSequence) -> Result<(), PublishError> {
+/// What a run must be for [`remove`] to touch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Loading,
+    Committed,
+}
+
+/// Removes a run, if it is still in `state` and readers do not see it. Others may have moved on since the caller looked:
+/// a publisher taken for dead may have committed and gone, the pointer may have come back to an old run.
+///
+/// Returns: whether it was removed.
+pub(super) fn remove(
+    store: &Store,
+    connection: &mut Connection,
+    sequence: RunSequence,
+    state: State,
+) -> Result<bool, PublishError> {
     let failed = || store.failed(format!("remove run {sequence}"));
     let transaction = writing(store, connection)?;
+    let state = if state == State::Loading { "loading" } else { "committed" };
+    let removable: bool = transaction
+        .query_row(
+            "SELECT EXISTS (SELECT 1 FROM publish_runs WHERE sequence = ?1 AND state = ?2)
+             AND ?1 IS NOT (SELECT current FROM publish_pointer)",
+            params![sequence.0, state],
+            |row| row.get(0),
+        )
+        .map_err(failed())?;
+    if !removable {
+        return Ok(false);
+    }
     drop_tables(&transaction, sequence).map_err(failed())?;
     transaction.execute("DELETE FROM publish_runs WHERE sequence = ?1", [sequence.0]).map_err(failed())?;
     transaction
         .execute("UPDATE publish_pointer SET previous = NULL WHERE previous = ?1", [sequence.0])
         .map_err(failed())?;
-    transaction.commit().map_err(failed())
+    transaction.commit().map_err(failed())?;
+    Ok(true)
 }

@@ -127,7 +127,7 @@ impl Sink for SqliteSink {
 
     fn abort(&mut self) -> Result<(), PublishError> {
         let Some(loading) = self.loading.take() else { return Ok(()) };
-        load::remove(&self.store, &mut self.connection, loading.sequence)?;
+        load::remove(&self.store, &mut self.connection, loading.sequence, load::State::Loading)?;
         drop(loading.lock);
         Ok(())
     }
@@ -168,4 +168,33 @@ fn writing<'c>(store: &Store, connection: &'c mut Connection) -> Result<Transact
     connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(store.failed("take the write lock (another publisher may hold it)"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn publish(sink: &mut SqliteSink) -> RunSequence {
+        let sequence = sink.begin(&RunHeader { run: "r".into(), content_sha256: String::new() }).unwrap();
+        sink.verify(&Expected::new()).unwrap();
+        sink.commit().unwrap();
+        sequence
+    }
+
+    #[test]
+    fn a_run_that_was_committed_since_somebody_looked_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sink = SqliteSink::open(&folder.path().join("n.db")).unwrap();
+        let first = publish(&mut sink);
+        let second = publish(&mut sink);
+        let before = sink.status().unwrap();
+        for (sequence, state) in
+            [(first, load::State::Loading), (second, load::State::Loading), (second, load::State::Committed)]
+        {
+            assert!(!load::remove(&sink.store, &mut sink.connection, sequence, state).unwrap());
+        }
+        assert_eq!(sink.status().unwrap(), before);
+        assert!(load::remove(&sink.store, &mut sink.connection, first, load::State::Committed).unwrap());
+    }
 }

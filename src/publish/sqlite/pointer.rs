@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{
     Committed, Loading, PublishError, RunSequence, Status, Store, Tally,
-    load::{check_current, remove, unfinished},
+    load::{State, check_current, remove, unfinished},
     schema::point_views,
     writing,
 };
@@ -80,7 +80,10 @@ fn durably<T>(
         transaction.commit().map_err(store.failed("move the pointer"))?;
         Ok(value)
     });
-    set(connection, "normal")?;
+    // Staying at full only costs time, and the outcome stands.
+    if let Err(error) = set(connection, "normal") {
+        tracing::debug!(store = store.name, %error, "every transaction is synced from now on");
+    }
     outcome
 }
 
@@ -131,7 +134,7 @@ pub(super) fn drop_old(
     connection: &mut Connection,
     keep: usize,
 ) -> Result<Vec<RunSequence>, PublishError> {
-    let mut old: Vec<RunSequence> = connection
+    let old: Vec<RunSequence> = connection
         .prepare(
             "SELECT sequence FROM publish_runs WHERE state = 'committed'
              AND sequence IS NOT (SELECT current FROM publish_pointer)
@@ -142,9 +145,10 @@ pub(super) fn drop_old(
         .and_then(|mut statement| statement.query_map([keep], |row| row.get(0).map(RunSequence))?.collect())
         .map_err(store.failed("list old runs"))?;
     let mut removed = Vec::with_capacity(old.len());
-    for sequence in old.drain(..) {
-        remove(store, connection, sequence)?;
-        removed.push(sequence);
+    for sequence in old {
+        if remove(store, connection, sequence, State::Committed)? {
+            removed.push(sequence);
+        }
     }
     Ok(removed)
 }
