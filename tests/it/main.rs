@@ -1,3 +1,4 @@
 //! Integration tests, one module a stage.
+#![allow(clippy::unwrap_used)]
 
 mod synth;
