@@ -47,8 +47,13 @@ fn ingest(config: &Config) -> Interactions {
     let (shards, scan) = scan(&input, &|_| {}).unwrap().split();
     let (items, places) = number_items(&shards);
     let decay = Decay::new();
-    let ctx =
-        Aggregation { kinds: &kinds, config: &config.interactions, as_of: scan.as_of, since: scan.since, decay: &decay };
+    let ctx = Aggregation {
+        kinds: &kinds,
+        config: &config.interactions,
+        as_of: scan.as_of,
+        since: scan.since,
+        decay: &decay,
+    };
     let (cells, _) = aggregate_buckets(shards, &places, &ctx, &|_, _| Ok::<(), ()>(())).unwrap();
     assemble(cells, &items, &config.interactions).0
 }
