@@ -3,6 +3,11 @@
 //! In: f32 rows padded with zeros to whole vectors of sixteen. Out: products, Gramians, solutions, eigenvectors.
 //! Refuses: sparse matrices, target-cpu flags, any sum whose order depends on the machine or the number of threads.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "iterators around vectors stay calls in a large task: the score kernel ran at 49 % of the peak with them, at 88 % without"
+)]
+
 mod cholesky;
 mod eigen;
 mod gramian;
