@@ -24,7 +24,8 @@ const CHUNK_LISTS: usize = 4_096;
 /// Writes one file of lists whose keys ascend.
 ///
 /// Determinism: the bytes depend on the lists alone, not on how they were dealt into batches.
-/// Cost: about 40 ns an entry; 20 MB of memory a file.
+/// Cost: the encoder looks every item id up in its dictionary, which is most of 380 ns an entry measured on a busy core
+/// (10 million entries, 100,000 items); some 20 MB of memory a file. Files may be written on several threads.
 #[derive(Debug)]
 pub struct ListWriter {
     kind: ListKind,

@@ -83,7 +83,7 @@ impl Run {
     /// # Errors
     /// When the manifest has no such file, or the bytes are not those that were written.
     ///
-    /// Cost: the file's size in memory; hashing runs at 1 to 2 GB a second.
+    /// Cost: the file's size in memory; reading and hashing took 1 ms a MB on a busy core.
     pub fn read(&self, path: &str) -> Result<Bytes, ArtifactError> {
         let entry = self
             .manifest

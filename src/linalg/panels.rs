@@ -133,17 +133,22 @@ impl Task for Product<'_> {
             let first = columns.start.max(panel * LANES);
             let lanes = first - panel * LANES..columns.end.min((panel + 1) * LANES) - panel * LANES;
             let at = first - columns.start;
-            for (elements, out) in left.elements.chunks_exact(width).zip(out.chunks_mut(GROUP * stride)) {
+            let whole = lanes.len() == LANES;
+            for group in 0..left.n_rows.div_ceil(GROUP) {
                 let mut sums = [simd.zero(); GROUP];
-                tile(simd, &mut sums, elements, vectors);
-                for (&sums, row) in sums.iter().zip(out.chunks_exact_mut(stride)) {
-                    match row[at..].first_chunk_mut::<LANES>() {
-                        Some(place) if lanes.len() == LANES => simd.store(sums, place),
-                        _ => {
-                            let mut kept = [0f32; LANES];
-                            simd.store(sums, &mut kept);
-                            row[at..at + lanes.len()].copy_from_slice(&kept[lanes.clone()]);
-                        }
+                tile(simd, &mut sums, &left.elements[group * width..(group + 1) * width], vectors);
+                for m in 0..GROUP {
+                    let row = group * GROUP + m;
+                    if row == left.n_rows {
+                        break;
+                    }
+                    if whole {
+                        simd.store(sums[m], sixteen_mut(out, row * stride + at));
+                    } else {
+                        let mut kept = [0f32; LANES];
+                        simd.store(sums[m], &mut kept);
+                        let place = row * stride + at;
+                        out[place..place + lanes.len()].copy_from_slice(&kept[lanes.clone()]);
                     }
                 }
             }

@@ -15,6 +15,7 @@ use super::{
     sessions::{Kind, Place},
     shop::{GroupLog, Shop},
     table::{Encoded, Encoder, Schema, digits},
+    taste::Taste,
 };
 
 /// The schemas of all tables.
@@ -307,22 +308,28 @@ pub(crate) fn truth(shop: &Shop, schemas: &Schemas, first: u32, end: u32) -> Res
         user_id(out, first + n as u32);
         true
     })?;
-    encoder.values::<BoolType>(|n| Some(shop.is_bot(first + n as u32)))?;
+    let tastes: Vec<Option<Taste>> = (first..end).map(|user| shop.taste(user)).collect();
+    encoder.values::<BoolType>(|n| Some(tastes[n].is_none()))?;
     encoder.values::<Int32Type>(|n| Some(shop.style_of_user(first + n as u32) as i32))?;
-    let lists: Vec<_> = (first..end).map(|user| shop.favourite_categories(user)).collect();
     // One level a favourite, and one for an empty list: defined 0 is empty, repeated 1 goes on with the row's list.
     let (mut defined, mut repeated) = (Vec::new(), Vec::new());
-    for list in &lists {
-        for entry in 0..list.len().max(1) {
-            defined.push(i16::from(!list.is_empty()));
+    for taste in &tastes {
+        let n = taste.as_ref().map_or(0, |taste| taste.favourites().len());
+        for entry in 0..n.max(1) {
+            defined.push(i16::from(n > 0));
             repeated.push(i16::from(entry > 0));
         }
     }
-    let entries = || lists.iter().flatten();
-    let text = |text: &str| ByteArray::from(text.as_bytes().to_vec());
-    let categories: Vec<ByteArray> = entries().map(|entry| text(entry.category)).collect();
-    let brands: Vec<ByteArray> = entries().map(|entry| text(entry.brand)).collect();
-    let weights: Vec<f64> = entries().map(|entry| entry.weight).collect();
+    let favourites = || tastes.iter().flatten().flat_map(Taste::favourites);
+    // A name is copied once, then shared by all who like it.
+    let names = |n: u32, name: &dyn Fn(u32) -> String| -> Vec<ByteArray> {
+        (0..n).map(|number| ByteArray::from(name(number).into_bytes())).collect()
+    };
+    let categories = names(shop.config.categories, &|category| shop.items.category_name(category).to_owned());
+    let brands = names(shop.config.brands, &|brand| shop.items.brand_name(brand).to_owned());
+    let categories: Vec<ByteArray> = favourites().map(|f| categories[f.category as usize].clone()).collect();
+    let brands: Vec<ByteArray> = favourites().map(|f| brands[f.brand as usize].clone()).collect();
+    let weights: Vec<f64> = favourites().map(|favourite| favourite.weight).collect();
     for values in [categories, brands] {
         encoder.column::<ByteArrayType>(|writer| {
             writer.write_batch(&values, Some(&defined), Some(&repeated)).map(|_| ())

@@ -129,7 +129,11 @@ impl Default for Config {
             cart_to_purchase_rate: 0.3,
             cart_to_remove_rate: 0.18,
             replenish_rate: 0.015,
+<<<<<<< HEAD
             return_rate: 0.2,
+=======
+            return_rate: 0.25,
+>>>>>>> synth
             refund_rate: 0.04,
             campaign_days: 3,
             campaign_lift: 1.8,

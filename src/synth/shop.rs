@@ -8,7 +8,7 @@ use super::{
     items::Items,
     plan::{GroupPlan, Plan},
     sessions::{Cast, Kind, Place, Row, Sessions, Slice},
-    taste::Tastes,
+    taste::{Taste, Tastes},
     users::Users,
 };
 
@@ -117,10 +117,7 @@ impl Shop {
     /// The favourite categories of a user, the best liked first; empty for a bot.
     #[must_use]
     pub fn favourite_categories(&self, user: u32) -> Vec<FavouriteCategory<'_>> {
-        if self.is_bot(user) {
-            return Vec::new();
-        }
-        let taste = self.tastes.of(&self.items, user);
+        let Some(taste) = self.taste(user) else { return Vec::new() };
         let named = taste.favourites().iter().map(|favourite| FavouriteCategory {
             category: self.items.category_name(favourite.category),
             brand: self.items.brand_name(favourite.brand),
@@ -140,10 +137,7 @@ impl Shop {
     /// Returns: 1 for a bot and every item. Times [`popularity`](Self::popularity), summed over all items, it is 1.
     #[must_use]
     pub fn affinity(&self, user: u32, item: u32) -> f64 {
-        if self.is_bot(user) {
-            return 1.0;
-        }
-        self.tastes.lift(&self.items, &self.tastes.of(&self.items, user), item)
+        self.taste(user).map_or(1.0, |taste| self.tastes.lift(&self.items, &taste, item))
     }
 
     /// The planted popularity of an item: its share of what shoppers without a taste would look at.
@@ -152,12 +146,15 @@ impl Shop {
         self.items.popularity(item)
     }
 
+    /// The taste of a person; `None` for a bot.
+    pub(crate) fn taste(&self, user: u32) -> Option<Taste> {
+        (!self.is_bot(user)).then(|| self.tastes.of(&self.items, user))
+    }
+
     /// Mean over 1,000 people of the popularity that their favourite categories have together.
     pub(crate) fn favourite_share_by_chance(&self) -> f64 {
-        let people = (0..self.users.len()).filter(|&user| !self.is_bot(user)).take(1_000);
         let (mut sum, mut n) = (0.0, 0.0);
-        for user in people {
-            let taste = self.tastes.of(&self.items, user);
+        for taste in (0..self.users.len()).filter_map(|user| self.taste(user)).take(1_000) {
             let masses = taste.favourites().iter().map(|favourite| self.items.category_mass(favourite.category));
             sum += masses.sum::<f64>();
             n += 1.0;

@@ -137,8 +137,15 @@ impl Fixed<'_> {
     /// Copies the cells' rows into scratch and returns them: random access to memory happens once a half-step.
     #[inline(always)]
     pub(super) fn gather<'g, S: Simd>(&self, simd: S, cells: Cells<'_>, scratch: &'g mut Vec<f32>) -> &'g mut [f32] {
+        let gathered = room(scratch, cells.len() * self.width());
+        self.gather_to(simd, cells, gathered);
+        gathered
+    }
+
+    /// Copies the cells' rows to `gathered`, which has their size.
+    #[inline(always)]
+    pub(super) fn gather_to<S: Simd>(&self, simd: S, cells: Cells<'_>, gathered: &mut [f32]) {
         let width = self.width();
-        let gathered = room(scratch, cells.len() * width);
         for at in 0..cells.len() {
             if at + PREFETCH_CELLS < cells.coming.len() {
                 prefetch(&self.rows[cells.coming[at + PREFETCH_CELLS] as usize * width..][..width]);
@@ -146,6 +153,5 @@ impl Fixed<'_> {
             let row = &self.rows[cells.items[at] as usize * width..][..width];
             copy(simd, row, &mut gathered[at * width..(at + 1) * width]);
         }
-        gathered
     }
 }

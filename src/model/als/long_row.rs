@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     interactions::History,
-    linalg::{Coefficient, Isa, Simd, Task, sweep},
+    linalg::{Coefficient, Isa, Simd, Task, room, sweep},
 };
 
 /// A row's factors are gathered once up to this size; beyond it, again in each pass.
@@ -35,17 +35,13 @@ impl<'a> LongRow<'a, '_> {
     pub(super) fn improve(&self, steps: usize, gathered: &mut Vec<f32>, x: &mut [f32]) -> f64 {
         let (isa, fixed, terms) = (self.isa, self.fixed, self.fixed.terms);
         let (width, n_cells) = (fixed.width(), self.cells.items.len());
-        gathered.clear();
-        if n_cells * width * size_of::<f32>() <= GATHERED_BYTES {
-            gathered.resize(n_cells * width, 0.0);
-            gathered.par_chunks_mut(fixed.block_cells() * width).zip(self.blocks()).for_each_init(
-                Vec::new,
-                |scratch, (rows, cells)| {
-                    isa.run(Gather { fixed, cells, scratch });
-                    rows.copy_from_slice(&scratch[..rows.len()]);
-                },
-            );
-        }
+        let once = n_cells * width * size_of::<f32>() <= GATHERED_BYTES;
+        let gathered = if once { room(gathered, n_cells * width) } else { &mut [] };
+        gathered
+            .par_chunks_mut(fixed.block_cells() * width)
+            .zip(self.blocks())
+            .for_each(|(rows, cells)| isa.run(Gather { fixed, cells, rows }));
+        let gathered = &*gathered;
         let mut conjugate = Conjugate::default();
         isa.run(Prepare { conjugate: &mut conjugate, fixed, n_cells });
         for (part, residual) in self.pass(gathered, x, |cells| Residual { terms, cells, loss: 0.0 }) {
@@ -78,8 +74,9 @@ impl<'a> LongRow<'a, '_> {
             .map_init(Vec::new, |scratch, (at, cells)| {
                 let size = cells.items.len() * width;
                 let rows = if gathered.is_empty() {
-                    self.isa.run(Gather { fixed: self.fixed, cells, scratch });
-                    &scratch[..size]
+                    let rows = room(scratch, size);
+                    self.isa.run(Gather { fixed: self.fixed, cells, rows });
+                    &*rows
                 } else {
                     &gathered[at * block..][..size]
                 };
@@ -126,7 +123,7 @@ fn add(sum: &mut [f32], part: &[f32]) {
 struct Gather<'a, 'f> {
     fixed: &'a Fixed<'f>,
     cells: History<'a>,
-    scratch: &'a mut Vec<f32>,
+    rows: &'a mut [f32],
 }
 
 impl Task for Gather<'_, '_> {
@@ -134,7 +131,7 @@ impl Task for Gather<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.fixed.gather(simd, Cells::alone(self.cells), self.scratch);
+        self.fixed.gather_to(simd, Cells::alone(self.cells), self.rows);
     }
 }
 
