@@ -24,9 +24,8 @@ fn shop() -> tempfile::TempDir {
 fn rows() -> Columns {
     const USERS: [&str; 8] = ["ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal"];
     const ITEMS: [&str; 6] = ["apple", "bread", "cheese", "dates", "eggs", "figs"];
-    let rows: Vec<(&str, &str, &str, i64)> = (0..24usize)
-        .map(|at| (USERS[at % 8], ITEMS[(at * 5 + at / 8) % 6], "view", NEW_YEAR + at as i64))
-        .collect();
+    let rows: Vec<(&str, &str, &str, i64)> =
+        (0..24usize).map(|at| (USERS[at % 8], ITEMS[(at * 5 + at / 8) % 6], "view", NEW_YEAR + at as i64)).collect();
     canonical(&rows)
 }
 
@@ -40,7 +39,8 @@ fn build(directory: &Path, arguments: &[&str]) -> Ran {
 fn said(ran: &Ran, directory: &Path) -> String {
     let real = directory.canonicalize().unwrap();
     let plain = |said: &str| said.replace(text(&real), "DIR").replace(text(directory), "DIR");
-    let stdout = if ran.code == Some(0) || ran.stdout.is_empty() { String::new() } else { format!("stdout:\n{}", ran.stdout) };
+    let stdout =
+        if ran.code == Some(0) || ran.stdout.is_empty() { String::new() } else { format!("stdout:\n{}", ran.stdout) };
     plain(&format!("exit code {}\n{}{}", ran.code.unwrap(), ran.stderr, stdout))
 }
 
@@ -52,8 +52,12 @@ macro_rules! refused {
         insta::assert_snapshot!($name, said(&ran, $directory.path()));
         // Nothing half-made is left.
         let runs = $directory.path().join("runs");
-        let left = fs::read_dir(&runs).map(|entries| entries.flatten().map(|entry| entry.file_name()).collect::<Vec<_>>());
-        assert!(left.unwrap_or_default().iter().all(|name| name == ".locks" || name == "r0"), "something is left in runs/");
+        let left =
+            fs::read_dir(&runs).map(|entries| entries.flatten().map(|entry| entry.file_name()).collect::<Vec<_>>());
+        assert!(
+            left.unwrap_or_default().iter().all(|name| name == ".locks" || name == "r0"),
+            "something is left in runs/"
+        );
     }};
 }
 
@@ -209,7 +213,7 @@ fn wrong_config() {
     refused!("set_of_wrong_type", build(here.path(), &["--set", "model.als.n_factors=many"]), here);
     refused!("unknown_preset", build(here.path(), &["--preset", "retailrockt"]), here);
     refused!("unknown_model", build(here.path(), &["--model", "als2"]), here);
-    refused!("unknown_target", build(here.path(), &["--publish", "sqlit"]), here);
+    refused!("unknown_target", nightshelf(here.path(), &["build", "--events", "events", "--publish", "sqlit"]), here);
     refused!("as_of_of_no_date", build(here.path(), &["--as-of", "yesterday"]), here);
     let variable = [("NIGHTSHELF__MODEL__ALS__FACTORS", "8".to_owned())];
     refused!("unknown_variable", nightshelf_in(here.path(), &["build", "--events", "events"], &variable), here);
@@ -243,12 +247,14 @@ fn questions_about_nobody_and_nothing() {
         ("unknown_run_verified", &["runs", "verify", "r1"]),
         ("unknown_run_published", &["publish", "r1"]),
         ("no_runs_at_all", &["recommend", "ann", "--runs", "nowhere"]),
-        ("rollback_of_nothing", &["publish", "--rollback"]),
+        ("status_of_no_store", &["publish", "--status"]),
+        ("rollback_of_no_store", &["publish", "--rollback"]),
     ] {
         let ran = nightshelf(here.path(), arguments);
         assert_eq!(ran.code, Some(1), "{ran:?}");
         insta::assert_snapshot!(name, said(&ran, here.path()));
     }
+    assert!(!here.path().join("nightshelf.db").exists(), "a question makes no store");
 }
 
 #[test]
@@ -274,7 +280,8 @@ fn places_that_cannot_be_written() {
     refused!("sqlite_below_a_file", ran, here);
     // The run is there all the same, and can be published elsewhere.
     nightshelf(here.path(), &["publish", "r0", "--sqlite", "n.db"]).ok();
-    fs::write(here.path().join("text.db"), "this is no database, and long enough to be looked at as one".repeat(20)).unwrap();
+    fs::write(here.path().join("text.db"), "this is no database, and long enough to be looked at as one".repeat(20))
+        .unwrap();
     refused!("sqlite_no_database", nightshelf(here.path(), &["publish", "r0", "--sqlite", "text.db"]), here);
     let status = nightshelf(here.path(), &["publish", "--status", "--sqlite", "file/n.db"]);
     assert_eq!(status.code, Some(1));
@@ -306,7 +313,14 @@ fn full_disk() {
     };
     let few = ["--set", "interactions.n_buckets=4", "--model", "popularity", "--runs"];
     refused!("full_disk", build(here.path(), &[&few[..], &["tiny/runs"]].concat()), here);
-    assert_eq!(fs::read_dir(here.path().join("tiny/runs")).unwrap().flatten().filter(|entry| entry.file_name() != ".locks").count(), 0);
+    assert_eq!(
+        fs::read_dir(here.path().join("tiny/runs"))
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.file_name() != ".locks")
+            .count(),
+        0
+    );
     let listed = nightshelf(here.path(), &["runs", "list", "--runs", "tiny/runs", "--json"]).json();
     assert_eq!(listed.as_array().unwrap().len(), 0);
     // The store's disk is full: the run is there, and what was served before would still be.
@@ -328,7 +342,10 @@ fn bucket_without_permission() {
     refused!("no_such_bucket", run("s3://nowhere/events/", &server.environment()), here);
     refused!("empty_prefix", run("s3://shop/events/", &server.environment()), here);
     let mut wrong = server.environment();
-    wrong.iter_mut().filter(|(name, _)| *name == "AWS_SECRET_ACCESS_KEY").for_each(|(_, value)| *value = "wrong".into());
+    wrong
+        .iter_mut()
+        .filter(|(name, _)| *name == "AWS_SECRET_ACCESS_KEY")
+        .for_each(|(_, value)| *value = "wrong".into());
     let ran = run("s3://shop/events/", &wrong);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("s3://shop/events/") && ran.stderr.contains("refuses"), "{}", ran.stderr);

@@ -251,7 +251,8 @@ fn check_explanations(made: &Made, run: &str, model: &str, recommended: &Lists) 
         assert_eq!(why["rank"], 3);
         let own = why["score"].as_f64().unwrap();
         assert!((own - f64::from(*score)).abs() <= 1e-5 * own.abs().max(1e-3), "the table says {score}: {why}");
-        let parts: Vec<f64> = why["because"].as_array().unwrap().iter().map(|part| part["part"].as_f64().unwrap()).collect();
+        let parts: Vec<f64> =
+            why["because"].as_array().unwrap().iter().map(|part| part["part"].as_f64().unwrap()).collect();
         assert!(!parts.is_empty(), "{why}");
         let magnitude: f64 = parts.iter().map(|part| part.abs()).sum::<f64>() + own.abs();
         let total = parts.iter().sum::<f64>() + why["base"].as_f64().unwrap();
@@ -263,7 +264,8 @@ fn check_explanations(made: &Made, run: &str, model: &str, recommended: &Lists) 
         }
         n_explained += 1;
 
-        let excluded = known.iter().find(|pair| pair.user == *user && pair.excluded && items.ids.position(&pair.item).is_some());
+        let excluded =
+            known.iter().find(|pair| pair.user == *user && pair.excluded && items.ids.position(&pair.item).is_some());
         if let Some(pair) = excluded {
             let why = made.ask(&["explain", user, &pair.item, "--run", run]);
             assert_eq!(why["place"], Value::Null);
@@ -288,10 +290,12 @@ fn explanations_add_up_to_the_score() {
         assert_eq!(MADE.ask(&["explain", &user, item])["verdict"], "unavailable");
     }
     // An item that the rules let through and that comes after the list.
-    let own: BTreeSet<&str> = known.iter().filter(|pair| pair.user == user && pair.excluded).map(|pair| pair.item.as_str()).collect();
-    let below = (0..items.ids.len()).filter(|&item| items.catalog.available[item]).map(|item| items.ids.get(item)).find(|item| {
-        !own.contains(item) && !list.0.iter().any(|(listed, _)| listed == item)
-    });
+    let own: BTreeSet<&str> =
+        known.iter().filter(|pair| pair.user == user && pair.excluded).map(|pair| pair.item.as_str()).collect();
+    let below = (0..items.ids.len())
+        .filter(|&item| items.catalog.available[item])
+        .map(|item| items.ids.get(item))
+        .find(|item| !own.contains(item) && !list.0.iter().any(|(listed, _)| listed == item));
     let why = MADE.ask(&["explain", &user, below.unwrap()]);
     let rank = why["rank"].as_u64().unwrap();
     assert!(rank > K as u64, "{why}");
@@ -364,7 +368,8 @@ fn rows_dealt_to_other_files_give_the_same_lists() {
         let mut batches = Vec::new();
         for file in fs::read_dir(&partition).unwrap() {
             let file = file.unwrap().path();
-            let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&file).unwrap());
+            let reader =
+                parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&file).unwrap());
             batches.extend(reader.unwrap().build().unwrap().map(Result::unwrap));
             fs::remove_file(file).unwrap();
         }
@@ -413,14 +418,29 @@ fn runs_are_listed_compared_checked_and_pruned() {
     let here = directory.path();
     let rows: Vec<(String, String)> =
         (0..240).map(|at| (format!("u{}", at % 20), format!("i{}", (at * 7 + at / 20) % 24))).collect();
-    let rows: Vec<(&str, &str, &str, i64)> =
-        rows.iter().enumerate().map(|(at, (user, item))| (&**user, &**item, "view", NEW_YEAR + at as i64 * 60)).collect();
+    let rows: Vec<(&str, &str, &str, i64)> = rows
+        .iter()
+        .enumerate()
+        .map(|(at, (user, item))| (&**user, &**item, "view", NEW_YEAR + at as i64 * 60))
+        .collect();
     write(&here.join("events/a.parquet"), canonical(&rows));
     let build = |run: &str, k: &str| {
         nightshelf(
             here,
-            &["build", "--events", "events", "--model", "popularity", "-k", k, "--run", run, "--json", "--set",
-                "interactions.n_buckets=2"],
+            &[
+                "build",
+                "--events",
+                "events",
+                "--model",
+                "popularity",
+                "-k",
+                k,
+                "--run",
+                run,
+                "--json",
+                "--set",
+                "interactions.n_buckets=2",
+            ],
         )
         .json()
     };
@@ -493,8 +513,22 @@ fn runs_are_listed_compared_checked_and_pruned() {
 #[test]
 fn the_programs_shop_is_the_librarys() {
     let directory = tempfile::tempdir().unwrap();
-    let arguments = ["synth", "--out", "shop", "--events", "3000", "--users", "100", "--items", "50", "--set",
-        "start=2024-06-01", "--set", "days=3", "--json"];
+    let arguments = [
+        "synth",
+        "--out",
+        "shop",
+        "--events",
+        "3000",
+        "--users",
+        "100",
+        "--items",
+        "50",
+        "--set",
+        "start=2024-06-01",
+        "--set",
+        "days=3",
+        "--json",
+    ];
     let said = nightshelf(directory.path(), &arguments).json();
     let config = synth::Config {
         events: 3_000,

@@ -1,12 +1,6 @@
 //! Damaged Parquet: the right rows or an error that names the file, never a panic or a hang.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    sync::mpsc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, path::Path, sync::mpsc, time::Duration};
 
 use nightshelf::{
     config::Config,
@@ -149,7 +143,10 @@ fn a_mutated_file_gives_the_right_rows_or_an_error_that_names_it() {
         }
         n_done += 1;
     }
-    println!("seed {SEED}: {n_done} mutations, {n_refused} refused, {n_same} with the right rows, {} with others", other.len());
+    println!(
+        "seed {SEED}: {n_done} mutations, {n_refused} refused, {n_same} with the right rows, {} with others",
+        other.len()
+    );
     for case in &other {
         println!("  {case:?}");
     }

@@ -86,7 +86,8 @@ pub(crate) fn ingest_on(config: &Config, n_threads: usize) -> Result<Ingested, E
         };
         let (cells, left_out) = aggregate_buckets::<EventsError>(shards, &places, &ctx, &|_, _| Ok(()))?;
         let (matrix, assembled) = assemble(cells, &all_items, &config.interactions);
-        let pair = |user: usize, item: u32| (matrix.users.get(user).to_owned(), matrix.items.get(item as usize).to_owned());
+        let pair =
+            |user: usize, item: u32| (matrix.users.get(user).to_owned(), matrix.items.get(item as usize).to_owned());
         let mut out = Ingested {
             scan,
             left_out,

@@ -77,7 +77,8 @@ pub(crate) struct Known {
 
 /// `interactions/` of a run, read with nothing of nightshelf.
 pub(crate) fn interactions(run: &Path) -> Vec<Known> {
-    let mut files: Vec<_> = std::fs::read_dir(run.join("interactions")).unwrap().map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(run.join("interactions")).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
     let mut found = Vec::new();
     for file in files {

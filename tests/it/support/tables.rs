@@ -46,7 +46,8 @@ pub(crate) fn write(path: &Path, columns: Columns) {
 
 /// Writes a file whose row groups have so many rows.
 pub(crate) fn write_groups(path: &Path, columns: Columns, rows_per_group: usize) {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)));
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)));
     let batch = batch.unwrap();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(rows_per_group)).build();
