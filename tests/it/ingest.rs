@@ -516,15 +516,16 @@ fn only_exact_repetitions_of_an_event_are_dropped() {
 fn files_with_and_without_event_ids_mix() {
     let directory = tempfile::tempdir().unwrap();
     let rows = [("a", "i", "view", NEW_YEAR), ("a", "i", "view", NEW_YEAR), ("a", "j", "view", NEW_YEAR)];
-    // Read first: rows without ids must not shift the ids of those that follow.
-    write(&directory.path().join("1.parquet"), canonical(&rows));
+    // Read first: rows without ids must not take the ids of those that follow.
+    let others = [("a", "j", "view", NEW_YEAR), ("a", "k", "view", NEW_YEAR), ("a", "i", "view", NEW_YEAR)];
+    write(&directory.path().join("1.parquet"), canonical(&others));
     write(&directory.path().join("2.parquet"), with_ids(&rows, &[Some("x"), Some("x"), Some("x")]));
     write(&directory.path().join("3.parquet"), canonical(&rows[2..]));
     let types = "[event_types.view]\nweight = 1.0\n";
     for n_threads in [1, 3] {
         let read = ingest_on(&config(&events(directory.path(), types)), n_threads).unwrap();
         assert_eq!(read.left_out.duplicates, 1, "on {n_threads} threads");
-        assert_eq!((read.weight("a", "i"), read.weight("a", "j")), (3.0, 3.0), "on {n_threads} threads");
+        assert_eq!((read.weight("a", "i"), read.weight("a", "j")), (2.0, 3.0), "on {n_threads} threads");
     }
 }
 
@@ -1020,5 +1021,5 @@ fn a_naive_reference_makes_the_same_cells_of_random_rows() {
             }
         }
     }
-    assert!(n_bots >= 4, "{n_bots} bots");
+    assert!(n_bots >= 3, "{n_bots} bots");
 }
