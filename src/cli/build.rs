@@ -1,5 +1,6 @@
 //! `nightshelf build`.
 
+use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -70,7 +71,10 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<()> {
     let observer = progress::observer(global);
     let options = BuildOptions { run: args.run.clone(), now: jiff::Timestamp::now() };
     let built = build(&config, &options, observer.as_ref())?;
-    let published = publish(&built.run, &config.publish, observer.as_ref())?;
+    let published = publish(&built.run, &config.publish, observer.as_ref()).with_context(|| {
+        let (name, path) = (&built.summary.run, &built.summary.path);
+        format!("run {name} is built and whole in {path}, but not published; `nightshelf publish {name}` tries again")
+    })?;
     drop(observer);
     if args.json {
         return json(&Outcome { summary: &built.summary, published: &published });

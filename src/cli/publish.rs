@@ -20,6 +20,12 @@ pub(super) fn run(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
     ];
     let config = build::config(&args.source.source, sets.into_iter().flatten().collect())?.config;
     if args.status || args.rollback.is_some() {
+        let path = &config.publish.sqlite.path;
+        // Opening it would make it: a mistyped path must not look like a store that nobody has published to.
+        anyhow::ensure!(
+            std::path::Path::new(path).exists(),
+            "there is no SQLite file {path}: nothing has been published there, or publish.sqlite.path (--sqlite) is another"
+        );
         let mut sink = pipeline::sqlite_sink(&config.publish).map_err(PipelineError::from)?;
         let status = match args.rollback {
             Some(to) => sink.rollback(to.map(RunSequence)).map_err(PipelineError::from)?,

@@ -43,7 +43,7 @@ pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Config
             ConfigError::Parse { path: path.to_owned(), message: message.trim_end().to_owned(), nearest }
         };
         // Read into the config first: only the text knows lines and columns.
-        let mut config: Config = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let mut config: Config = toml::from_str(&text).map_err(|error| wrong(plain(&error.to_string())))?;
         table = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             anchor(&mut config, directory);
@@ -79,8 +79,10 @@ fn read(table: &Table) -> Result<Config, (String, Option<String>)> {
     serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
-        let message = message.trim().replace('\n', " ");
+        // TOML's own mention of the key stands behind the message.
+        let message = message.trim().split("\nin `").next().unwrap_or_default().replace('\n', " ");
         let nearest = nearest_of(&message);
+        let message = plain(&message);
         (if path == "." { message } else { format!("{path}: {message}") }, nearest)
     })
 }
@@ -148,6 +150,19 @@ fn write_anchored(table: &mut Table, config: &Config) {
     }
     put(&["build", "runs"], Value::String(config.build.runs.clone()));
     put(&["publish", "sqlite", "path"], Value::String(config.publish.sqlite.path.clone()));
+}
+
+/// A deserializer's message without the names of Rust's types.
+fn plain(message: &str) -> String {
+    let words = [
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected u32", "expected a whole number, 0 or more"),
+        ("expected i64", "expected a whole number"),
+        ("expected f64", "expected a number"),
+        ("expected f32", "expected a number"),
+    ];
+    words.iter().fold(message.to_owned(), |message, (from, to)| message.replace(from, to))
 }
 
 /// The known name nearest to the unknown one that a message complains of.

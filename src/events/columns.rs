@@ -136,7 +136,9 @@ impl FileColumns {
             .into_iter()
             .chain([self.timestamp.as_ref()])
             .flatten();
-        for column in text.filter(|column| column.flat && is_text(&column.data_type)) {
+        // Bytes that the file does not declare to be text (Hive, old Spark) stay bytes: each value is checked while reading.
+        let is_declared = |column: &&Column| is_text(&column.data_type) && column.data_type != DataType::Binary;
+        for column in text.filter(|column| column.flat && is_declared(column)) {
             let data_type = if all_pages_are_dictionaries(group, column.leaf) {
                 DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
             } else {

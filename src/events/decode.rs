@@ -195,6 +195,8 @@ impl<'a> FileReader<'a> {
             bucket.rows.push(row);
             let event_hash = hashes.as_ref().map_or(0, |hashes| hashes[at]);
             if hashes.is_some() {
+                // Files without event ids may have come before: their rows have none.
+                bucket.event_hashes.resize(bucket.rows.len() - 1, 0);
                 bucket.event_hashes.push(event_hash);
             } else if !bucket.event_hashes.is_empty() {
                 bucket.event_hashes.push(0);

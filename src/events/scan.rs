@@ -77,8 +77,8 @@ pub struct Scan {
     pub shards: Vec<Shard>,
     /// Rows by fate, all readers and sources together.
     pub counts: Counts,
-    /// Files read.
-    pub objects: Vec<ObjectInfo>,
+    /// Files read, each with what it was read as: `events` or `orders`.
+    pub objects: Vec<(&'static str, ObjectInfo)>,
     /// Files that the window pruned.
     pub n_pruned: usize,
     /// Rows by the footers.
@@ -169,7 +169,7 @@ pub fn scan(input: &ScanInput<'_>, on: &(dyn Fn(ScanProgress) + Sync)) -> Result
     let newest = shards.iter().filter_map(|shard| shard.newest).max();
     let as_of = if timed { as_of.or(newest) } else { None };
     let since = as_of.zip(input.events.window_days).map(|(as_of, days)| window_start(as_of, days));
-    let objects = objects.into_iter().map(|(_, object)| object).collect();
+    let objects = objects.into_iter().map(|(source, object)| (sources[source].table, object)).collect();
     Ok(Scan { shards, counts, objects, n_pruned, n_rows, timed, as_of, since })
 }
 

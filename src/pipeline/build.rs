@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     artifacts::{ItemTable, Run, RunWriter, write_items},
-    catalog::{CatalogReport, read_catalog},
+    catalog::{CatalogError, CatalogReport, read_catalog},
     config::Config,
     events::{Counts, Scan, ScanInput, ScanProgress, scan},
     interactions::{Aggregation, Assembled, Csr, Decay, Interactions, Kind, LeftOut, Stamp, assemble},
@@ -90,6 +90,10 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     let storage = Storage::new(config.s3.clone());
     let writer = RunWriter::create(config.build.runs.as_ref(), &run_name(config, options))?;
 
+    if let Some(path) = &config.catalog.path {
+        // It is read after the events; that it is missing should not wait so long.
+        storage.list(std::slice::from_ref(path), &[".parquet", ".csv"]).map_err(CatalogError::from)?;
+    }
     let scan = read(config, &kinds, &storage, options, &mut stages)?;
     let inputs = stages.run("checksum inputs", None, "bytes", |_| checksums(config, &storage, &scan.objects))?;
     let (shards, scan) = scan.split();
@@ -127,7 +131,7 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     let (interactions, assembled) = stages.run("assemble", None, "interactions", |_| {
         let (interactions, assembled) = assemble(cells, &all_items, &config.interactions);
         let n_cells = interactions.weights.n_cells() as u64;
-        nothing_left(&interactions, n_accepted).map_or(Ok(((interactions, assembled), n_cells)), Err)
+        nothing_left(&interactions, &scan.counts).map_or(Ok(((interactions, assembled), n_cells)), Err)
     })?;
     let catalog = all_catalog.select(&assembled.kept_items);
     drop((all_catalog, all_items, item_places));
@@ -236,12 +240,25 @@ fn read(
 }
 
 /// Why there is nothing to train on, if there is nothing.
-fn nothing_left(interactions: &Interactions, n_accepted: u64) -> Option<PipelineError> {
-    (interactions.weights.n_cells() == 0).then(|| {
-        PipelineError::Empty(format!(
-            "{n_accepted} events were accepted, and no (user, item) pair with a weight above zero came out of them"
-        ))
-    })
+fn nothing_left(interactions: &Interactions, counts: &Counts) -> Option<PipelineError> {
+    if interactions.weights.n_cells() > 0 {
+        return None;
+    }
+    let fates = [
+        (counts.n_rejected(), "rejected"),
+        (counts.ignored, "of ignored types"),
+        (counts.counted_elsewhere, "counted from orders"),
+        (counts.cancelled, "of cancelled orders"),
+        (counts.outside_window, "outside the time window"),
+        (counts.accepted, "accepted as events"),
+    ];
+    let fates: Vec<String> = fates.iter().filter(|(n, _)| *n > 0).map(|(n, fate)| format!("{n} {fate}")).collect();
+    let fates = if fates.is_empty() { String::new() } else { format!(": {}", fates.join(", ")) };
+    let rows = counts.rows;
+    Some(PipelineError::Empty(match counts.accepted {
+        0 => format!("{rows} rows were read{fates}"),
+        _ => format!("{rows} rows were read{fates}; no (user, item) pair with a weight above zero came out of them"),
+    }))
 }
 
 fn train_model(

@@ -78,6 +78,13 @@ impl PipelineError {
             Self::Events(error) => error.hint(),
             Self::Catalog(error) => error.hint().map(str::to_owned),
             Self::Storage(error) => error.hint().map(str::to_owned),
+            Self::Artifact(ArtifactError::RunExists { .. }) => {
+                Some("give another name with --run, or remove that directory".into())
+            }
+            Self::Artifact(ArtifactError::NoSuchRun { name, .. }) => Some(match name.as_str() {
+                "latest" => "`nightshelf build` makes one; --runs names another directory of runs".into(),
+                _ => "`nightshelf runs list` shows what is there; --runs names another directory of runs".into(),
+            }),
             Self::Rejected { .. } => {
                 Some("mend the input, or raise events.max_rejected_ratio if these rows are expected".into())
             }

@@ -25,9 +25,9 @@ pub(super) struct Inputs {
 pub(super) fn checksums(
     config: &Config,
     storage: &Storage,
-    events: &[ObjectInfo],
+    rows: &[(&'static str, ObjectInfo)],
 ) -> Result<(Inputs, u64), PipelineError> {
-    let mut objects: Vec<(&str, ObjectInfo)> = events.iter().map(|object| ("events", object.clone())).collect();
+    let mut objects = rows.to_vec();
     if let Some(path) = &config.catalog.path {
         let catalog = storage.list(std::slice::from_ref(path), &[".parquet", ".csv"])?;
         objects.extend(catalog.into_iter().map(|object| ("catalog", object)));

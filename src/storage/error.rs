@@ -147,6 +147,10 @@ impl StorageError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::NotFound { .. } => Some(
+                "relative paths of a config file start at its own directory, those of flags and variables at the working \
+                 directory",
+            ),
             Self::NoRegion { .. } => Some("set AWS_REGION, or `s3.region` in the config"),
             Self::NoCredentials { .. } => Some(
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run where a role gives credentials",

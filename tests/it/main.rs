@@ -1,7 +1,12 @@
 //! Integration tests: one binary, one module a subject.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
 
+mod bad_input;
+mod build;
 mod floors;
+mod ingest;
+mod kill;
+mod mutated_input;
 mod report;
 mod run_directory;
 mod s3;

@@ -1,3 +1,8 @@
 //! What several tests need.
 
+pub(crate) mod ingest;
+pub(crate) mod program;
+pub(crate) mod random;
+pub(crate) mod runs;
 pub(crate) mod s3;
+pub(crate) mod tables;
