@@ -71,15 +71,20 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<()> {
     let observer = progress::observer(global);
     let options = BuildOptions { run: args.run.clone(), now: jiff::Timestamp::now() };
     let built = build(&config, &options, observer.as_ref())?;
-    let published = publish(&built.run, &config.publish, observer.as_ref()).with_context(|| {
-        let (name, path) = (&built.summary.run, &built.summary.path);
-        format!("run {name} is built and whole in {path}, but not published; `nightshelf publish {name}` tries again")
-    })?;
+    let (published, failed) = match publish(&built.run, &config.publish, observer.as_ref()) {
+        Ok(published) => (published, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
     drop(observer);
     if args.json {
-        return json(&Outcome { summary: &built.summary, published: &published });
+        json(&Outcome { summary: &built.summary, published: &published })?;
+    } else {
+        say(&text(&built.summary, &published))?;
     }
-    say(&text(&built.summary, &published))
+    // The run is whole and listed; only its publishing is left to do.
+    let again =
+        || format!("run {} is built; `nightshelf publish {0}` publishes it once this is mended", built.summary.run);
+    failed.map_or(Ok(()), |error| Err(anyhow::Error::new(error).context(again())))
 }
 
 /// The summary as a table.

@@ -100,7 +100,8 @@ pub struct EventsConfig {
     /// Only the last so many days before `as_of`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_days: Option<f64>,
-    /// The instant that ages are counted from (UTC). Default: the newest accepted event.
+    /// The instant that ages are counted from (UTC); a day means its end. Later events do not count. Default: the newest
+    /// accepted event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
     /// The build fails when a larger share of the rows is rejected.
@@ -168,7 +169,7 @@ impl EventsConfig {
         }
         for (key, value) in [("since", &self.since), ("until", &self.until), ("as_of", &self.as_of)] {
             if let Some(text) = value {
-                super::instants::parse(text, key == "until").map_err(|why| format!("{path}.{key}: {why}"))?;
+                super::instants::parse(text, key != "since").map_err(|why| format!("{path}.{key}: {why}"))?;
             }
         }
         for (key, name) in [("user_id", &self.columns.user_id), ("item_id", &self.columns.item_id)] {

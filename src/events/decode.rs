@@ -229,9 +229,14 @@ impl<'a> FileReader<'a> {
     #[inline(always)]
     #[allow(clippy::type_complexity, reason = "four fields of one row, taken apart at once")]
     fn judge(&self, at: usize) -> Result<Option<(crate::ids::Place, crate::ids::Place, u8, Stamp)>, Reason> {
+        let fate = self.decoded.fates[at];
+        // A row of no interest is none of our dirt, whatever else is wrong with it.
+        if matches!(fate, Ok(Fate::Ignored | Fate::Elsewhere | Fate::Cancelled)) {
+            return Ok(None);
+        }
         let user = self.decoded.users[at]?;
         let item = self.decoded.items[at]?;
-        let fate = self.decoded.fates[at]?;
+        let fate = fate?;
         let time = self.decoded.times[at]?;
         if time > self.latest {
             return Err(Reason::TimestampInFuture);

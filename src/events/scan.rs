@@ -124,7 +124,7 @@ struct File {
 /// Determinism: the set of rows and all counts are the same for any number of threads and any order of files.
 /// Cost: 16 bytes a row (24 with event ids), plus one copy of the ids a reader.
 pub fn scan(input: &ScanInput<'_>, on: &(dyn Fn(ScanProgress) + Sync)) -> Result<Scan, EventsError> {
-    let as_of = configured(input.events.as_of.as_deref(), false);
+    let as_of = configured(input.events.as_of.as_deref(), true);
     let sources = sources(input, as_of);
     let mut objects = Vec::new();
     let mut n_pruned = 0;

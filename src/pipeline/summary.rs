@@ -40,7 +40,7 @@ pub struct Summary {
     pub rejected: BTreeMap<String, u64>,
     /// Rows left aside for other reasons, by reason.
     pub left_aside: BTreeMap<String, u64>,
-    /// Events that count, by type.
+    /// Accepted rows, by type; some of them are left aside later.
     pub events: BTreeMap<String, u64>,
     /// Users with a list.
     pub users: u64,
