@@ -1,6 +1,5 @@
 //! `nightshelf build`.
 
-use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -122,7 +122,7 @@ impl InteractionsConfig {
         {
             return Err(format!("{path}.daily_cap must be above 0 and at most 1000000, is {cap}"));
         }
-        if !(self.max_events_per_active_day >= 0.0) {
+        if self.max_events_per_active_day.is_nan() || self.max_events_per_active_day < 0.0 {
             return Err(format!(
                 "{path}.max_events_per_active_day must be 0 (no limit) or more, is {}",
                 self.max_events_per_active_day

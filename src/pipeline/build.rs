@@ -11,7 +11,7 @@ use crate::{
     events::{Counts, Scan, ScanInput, ScanProgress, scan},
     interactions::{Aggregation, Assembled, Csr, Decay, Interactions, Kind, LeftOut, Stamp, assemble},
     model::{TrainEvent, TrainedModel, train},
-    recommendations::{Catalog, PopularLists, Recommender, RuleWarning, Rules, SimilarCounts},
+    recommendations::{Catalog, PopularLists, Recommender, RuleWarning, Rules, SimilarCounts, Similarities},
     storage::Storage,
 };
 
@@ -164,8 +164,8 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     let n_items = interactions.items.len() as u64;
     let shown: Vec<u32> = popular.overall().iter().copied().take(3).collect();
     let (similar_counts, similar_examples) = stages.run("similar items", Some(n_items), "items", |on| {
-        let config = &config.recommendations.similar;
-        write_similar(&writer, &interactions, &by_item, model.as_model(), &rules, config, &shown, on)
+        let similarities = Similarities::new(&interactions.weights, &by_item, Some(model.as_model()), &rules)?;
+        write_similar(&writer, &interactions.items, &similarities, &config.recommendations.similar, &shown, on)
             .map(|done| (done, n_items))
     })?;
     let n_popular = write_popular(&writer, &popular, &interactions, &config.recommendations.popular)?;

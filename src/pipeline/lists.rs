@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, sync::mpsc};
 
 use crate::{
     artifacts::{ListKind, ListWriter, RunWriter, bucket_path},
-    interactions::{Csr, Interactions},
-    model::Model,
+    ids::IdTable,
+    interactions::Interactions,
     recommendations::{
-        PopularConfig, PopularLists, RecommendCounts, Recommended, Recommender, Rules, SimilarConfig, SimilarCounts,
+        PopularConfig, PopularLists, RecommendCounts, Recommended, Recommender, SimilarConfig, SimilarCounts,
         Similarities,
     },
 };
@@ -101,16 +101,13 @@ pub(super) fn write_recommendations(
 /// Writes `similar_items/`. Returns the counts, and the lists of `examples`.
 pub(super) fn write_similar(
     run: &RunWriter,
-    interactions: &Interactions,
-    by_item: &Csr,
-    model: &dyn Model,
-    rules: &Rules,
+    items: &IdTable,
+    similarities: &Similarities<'_>,
     config: &SimilarConfig,
     examples: &[u32],
     on: &dyn Observer,
 ) -> Result<(SimilarCounts, Vec<SimilarList>), PipelineError> {
-    let similarities = Similarities::new(&interactions.weights, by_item, Some(model), rules)?;
-    let n_items = interactions.items.len();
+    let n_items = items.len();
     let mut counts = SimilarCounts::default();
     let mut shown = Vec::new();
     for (chunk, start) in (0..n_items).step_by(SIMILAR_CHUNK).enumerate() {
@@ -118,7 +115,7 @@ pub(super) fn write_similar(
         let lists = similarities.of(start..end, config)?;
         let file = run.file(&format!("{}/part-{chunk:03}.parquet", ListKind::SimilarItems.folder()))?;
         let mut out = ListWriter::create(file, ListKind::SimilarItems)?;
-        out.write(&lists.batch(&interactions.items))?;
+        out.write(&lists.batch(items))?;
         out.finish()?;
         counts.add(&lists.counts);
         for &item in examples.iter().filter(|&&item| (start..end).contains(&(item as usize))) {
