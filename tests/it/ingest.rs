@@ -312,6 +312,10 @@ fn partitions_outside_the_window_are_not_read() {
     let window = read("as_of = '2024-01-08T00:01:00Z'\nwindow_days = 2.0\n");
     assert_eq!(window.cells.into_keys().collect::<BTreeSet<_>>(), pairs(&[("u", "i7"), ("u", "i8")]));
     assert_eq!(window.left_out.after_as_of, 2);
+    // A day as `as_of` means its last second.
+    let day = read("as_of = '2024-01-03'\n");
+    assert_eq!(day.cells.into_keys().collect::<BTreeSet<_>>(), pairs(&[("u", "i1"), ("u", "i2"), ("u", "i3")]));
+    assert_eq!(day.scan.as_of.map(|at| at.unix()), Some(NEW_YEAR + 3 * DAY - 1));
     let nothing = ingest_on(&config(&events(directory.path(), "since = '2025-01-01'\n")), 1).unwrap_err();
     assert!(matches!(nothing, EventsError::AllPruned { n_files: 10, .. }), "{nothing}");
 }
@@ -430,7 +434,8 @@ fn weights_in_the_run_directory_follow_the_half_lives() {
         pair.1 = pair.1.max(at);
     }
     write_groups(&directory.path().join("events/e.parquet"), canonical(&rows), 400);
-    let mut settings = "[events]\npaths = ['events']\nas_of = '2024-07-29'\n[model]\nkind = 'popularity'\n".to_owned();
+    let mut settings =
+        "[events]\npaths = ['events']\nas_of = '2024-07-29T00:00:00Z'\n[model]\nkind = 'popularity'\n".to_owned();
     for (name, weight, half_life) in types {
         settings.push_str(&format!("[event_types.{name}]\nweight = {weight:?}\n"));
         settings.push_str(&half_life.map_or_else(String::new, |days: f64| format!("half_life_days = {days:?}\n")));
@@ -763,13 +768,18 @@ fn reference(rows: &[Raw], settings: &Settings) -> (Outcome, BTreeMap<Pair, f64>
     let since = settings.since.max(settings.as_of.zip(settings.window_days).map(|(as_of, days)| as_of - days * DAY));
     for row in rows {
         let known = |kind: &str| TYPES.iter().find(|known| known.0 == kind).map(|known| known.0);
+        // A row of no interest is not looked at any further.
+        if row.kind.as_deref() == Some("scroll") {
+            out.ignored += 1;
+            continue;
+        }
         let reason = match (&row.user, &row.item, row.kind.as_deref(), row.at.map(|at| at.div_euclid(1_000))) {
             (None, ..) => Some("null_user"),
             (Some(user), ..) if user.is_empty() => Some("empty_user"),
             (_, None, ..) => Some("null_item"),
             (_, Some(item), ..) if item.is_empty() => Some("empty_item"),
             (_, _, None, _) => Some("null_event_type"),
-            (_, _, Some(kind), _) if known(kind).is_none() && kind != "scroll" => Some("unknown_event_type"),
+            (_, _, Some(kind), _) if known(kind).is_none() => Some("unknown_event_type"),
             (.., None) => Some("null_timestamp"),
             (.., Some(at)) if at < 946_684_800 => Some("timestamp_before_2000"),
             (.., Some(at)) if at > crate::support::ingest::NOW + DAY => Some("timestamp_in_future"),
@@ -780,10 +790,7 @@ fn reference(rows: &[Raw], settings: &Settings) -> (Outcome, BTreeMap<Pair, f64>
             continue;
         }
         let at = row.at.unwrap().div_euclid(1_000);
-        let Some(kind) = known(row.kind.as_deref().unwrap()) else {
-            out.ignored += 1;
-            continue;
-        };
+        let kind = known(row.kind.as_deref().unwrap()).unwrap();
         if since.is_some_and(|since| at < since) || settings.until.is_some_and(|until| at > until) {
             out.outside += 1;
             continue;
