@@ -105,11 +105,15 @@ pub(super) struct FileReader<'a> {
 }
 
 impl Harvest {
-    pub(super) fn new(n_buckets: usize, n_kinds: usize) -> Self {
+    /// A harvest of about `n_rows` rows. Room for them is set aside at once (and touched only as it fills): growing by
+    /// doubling would write every row twice, into memory that the kernel has to clear first.
+    pub(super) fn new(n_buckets: usize, n_kinds: usize, n_rows: u64) -> Self {
+        let room = (n_rows as usize / n_buckets).saturating_mul(9) / 8;
+        let bucket = || BucketRows { rows: Vec::with_capacity(room), ..BucketRows::default() };
         Self {
             users: Interner::new(n_buckets),
             items: Interner::new(1),
-            buckets: vec![BucketRows::default(); n_buckets],
+            buckets: (0..n_buckets).map(|_| bucket()).collect(),
             counts: Counts::default(),
             rejected: [0; Reason::ALL.len()],
             by_day: Vec::new(),

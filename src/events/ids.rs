@@ -9,7 +9,10 @@ use arrow::{
 };
 
 use super::reasons::Reason;
-use crate::ids::{Interner, Place};
+use crate::ids::{Hashed, Interner, Place};
+
+/// Ids looked up together: their slots fit the first-level cache.
+const CHUNK: usize = 256;
 
 /// An id's place, or why it has none.
 pub(super) type Found = Result<Place, Reason>;
@@ -79,15 +82,27 @@ impl IdColumn {
     fn text<'a>(
         &self,
         array: &ArrayRef,
-        ids: impl Iterator<Item = Option<&'a str>>,
+        mut ids: impl Iterator<Item = Option<&'a str>>,
         interner: &mut Interner,
         out: &mut Vec<Found>,
     ) {
         debug_assert_eq!(ids.size_hint().0, array.len());
-        out.extend(ids.map(|id| match id {
-            Some(id) => self.place(id, interner),
-            None => Err(self.reasons.null),
-        }));
+        let mut chunk: Vec<(Option<&str>, Hashed)> = Vec::with_capacity(CHUNK);
+        loop {
+            chunk.clear();
+            chunk.extend(ids.by_ref().take(CHUNK).map(|id| (id, Interner::hash(id.unwrap_or_default()))));
+            if chunk.is_empty() {
+                return;
+            }
+            let touched = chunk.iter().fold(0u32, |sum, (_, hashed)| sum.wrapping_add(interner.touch(hashed)));
+            std::hint::black_box(touched);
+            out.extend(chunk.iter().map(|(id, hashed)| match id {
+                None => Err(self.reasons.null),
+                Some("") => Err(self.reasons.empty),
+                Some(id) if id.len() > self.max_bytes => Err(self.reasons.overlong),
+                Some(id) => Ok(interner.intern_hashed(id, *hashed)),
+            }));
+        }
     }
 
     fn dictionary(&mut self, array: &DictionaryArray<Int32Type>, interner: &mut Interner, out: &mut Vec<Found>) {

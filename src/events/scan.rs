@@ -270,6 +270,7 @@ fn read_all(
         .enumerate()
         .flat_map(|(file, it)| (0..it.metadata.num_row_groups()).map(move |group| (file, group)))
         .collect();
+    let n_rows = files.iter().map(|file| file.metadata.file_metadata().num_rows().max(0) as u64).sum::<u64>();
     let n_readers = rayon::current_num_threads().min(units.len()).max(1);
     let queue = Queue { files, units, next: AtomicUsize::new(0), failed: AtomicBool::new(false) };
     let work = |next: &(dyn Fn() -> Option<Fetched> + Sync)| -> Result<Vec<Shard>, EventsError> {
@@ -277,7 +278,7 @@ fn read_all(
             .into_par_iter()
             .with_max_len(1)
             .map(|_| {
-                let mut harvest = Harvest::new(input.n_buckets, input.kinds.len());
+                let mut harvest = Harvest::new(input.n_buckets, input.kinds.len(), n_rows / n_readers as u64);
                 while let Some(((file, group), bytes)) = next() {
                     let read =
                         bytes.and_then(|bytes| read_group(&files[file], sources, group, bytes, &mut harvest, on));

@@ -27,6 +27,13 @@ pub struct Place {
     pub number: u32,
 }
 
+/// An id's hash and first bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Hashed {
+    head: [u8; INLINE],
+    hash: u64,
+}
+
 /// Turns ids into dense numbers within their buckets, by first appearance.
 ///
 /// Equality is decided on all bytes of an id; hashes only say where to look. An open-addressing table with the first 16
@@ -87,9 +94,33 @@ impl Interner {
     /// The place of `id`, a new one if it was never met.
     #[inline]
     pub fn intern(&mut self, id: &str) -> Place {
+        let hashed = Self::hash(id);
+        self.intern_hashed(id, hashed)
+    }
+
+    /// The part of a look-up that needs no table.
+    #[inline]
+    #[must_use]
+    pub fn hash(id: &str) -> Hashed {
         let bytes = id.as_bytes();
         let head = head_of(bytes);
-        let hash = mix(&head, bytes.len(), bytes.get(INLINE..).unwrap_or(&[]));
+        Hashed { head, hash: mix(&head, bytes.len(), bytes.get(INLINE..).unwrap_or(&[])) }
+    }
+
+    /// Brings the slot of a hash into the cache and returns something that depends on it.
+    ///
+    /// Look-ups of a table larger than the cache wait for memory one after the other; touched some hundred at a time
+    /// beforehand, they wait together.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, hashed: &Hashed) -> u32 {
+        self.slots[hashed.hash as usize & (self.slots.len() - 1)].number
+    }
+
+    /// [`intern`](Self::intern) of an id whose hash is known.
+    #[inline]
+    pub fn intern_hashed(&mut self, id: &str, Hashed { head, hash }: Hashed) -> Place {
+        let bytes = id.as_bytes();
         let tag = (hash >> 32) as u32;
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;

@@ -6,7 +6,7 @@
 
 mod interner;
 
-pub use interner::{Interner, Place};
+pub use interner::{Hashed, Interner, Place};
 
 use xxhash_rust::xxh64::xxh64;
 
