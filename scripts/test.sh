@@ -65,7 +65,8 @@ need_component() {
     rustup component add "$2"
 }
 
-for name in ${NIGHTSHELF_SKIP//,/ }; do
+skip=${NIGHTSHELF_SKIP:-}
+for name in ${skip//,/ }; do
     [[ " ${PARTS[*]} " == *" ${name} "* ]] || fail "NIGHTSHELF_SKIP names '${name}'; the parts are ${PARTS[*]}"
 done
 need_tool cargo "install Rust from https://rustup.rs"
