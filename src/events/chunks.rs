@@ -12,7 +12,7 @@ use parquet::{
     },
 };
 
-use super::EventsError;
+use super::{EventsError, guard::guarded};
 use crate::storage::ObjectReader;
 
 /// Read with the first request: enough for the footer of nearly every file.
@@ -53,7 +53,7 @@ pub(super) fn read_footer(reader: &ObjectReader) -> Result<Arc<ParquetMetaData>,
         tail = reader.get_tail(length + 8)?;
     }
     let end = tail.len() - 8;
-    let metadata = super::scan::guarded(uri, || {
+    let metadata = guarded(uri, || {
         ParquetMetaDataReader::decode_metadata(&tail[end - length as usize..end])
             .map_err(|source| EventsError::Damaged { uri: uri.clone(), what: "reading the footer".to_owned(), source })
     })?;

@@ -10,6 +10,7 @@ mod columns;
 mod config;
 mod decode;
 mod error;
+mod guard;
 mod ids;
 mod instants;
 mod orders;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -24,6 +23,7 @@ use super::{
     columns::FileColumns,
     config::{ResolvedNames, TimestampUnit},
     decode::{Fate, FileReader, Harvest, RowRules},
+    guard::guarded,
     instants, partitions,
     reasons::Counts,
 };
@@ -348,18 +348,5 @@ fn read_group(
             on(ScanProgress::Rows(batch.num_rows() as u64));
         }
         Ok(())
-    })
-}
-
-/// Runs a decoder; a panic in it becomes an error that names the file (the `parquet` crate panics on one damaged file in
-/// 600).
-pub(super) fn guarded<T>(uri: &str, decode: impl FnOnce() -> Result<T, EventsError>) -> Result<T, EventsError> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
-        let message = panic
-            .downcast_ref::<&str>()
-            .map(|message| (*message).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".to_owned());
-        Err(EventsError::Panicked { uri: uri.to_owned(), message })
     })
 }

@@ -1,7 +1,7 @@
 //! From the events of one bucket to its (user, item) pairs.
 
 use super::{
-    config::{InteractionsConfig, Kind, Role},
+    config::{InteractionsConfig, Kind},
     decay::{Decay, to_fixed},
     profiles::{ProfileBuilder, Profiles},
     rows::Part,
@@ -344,14 +344,4 @@ fn push_pair(out: &mut BucketPairs, events: &[Event], ctx: &Aggregation<'_>) {
 #[must_use]
 pub fn window_start(as_of: Stamp, days: f64) -> Stamp {
     Stamp(as_of.0.saturating_sub((days * f64::from(DAY)).round() as u32))
-}
-
-/// Whether a type counts as money spent (+1), given back (-1) or neither.
-#[must_use]
-pub(super) fn money_sign(role: Role) -> i64 {
-    match role {
-        Role::Purchase => 1,
-        Role::Refund => -1,
-        _ => 0,
-    }
 }

@@ -26,6 +26,17 @@ pub enum Role {
     Other,
 }
 
+impl Role {
+    /// Whether it counts as money spent (+1), given back (-1) or neither.
+    pub(super) fn money_sign(self) -> i64 {
+        match self {
+            Self::Purchase => 1,
+            Self::Refund => -1,
+            _ => 0,
+        }
+    }
+}
+
 /// One `[event_types.NAME]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,7 +1,6 @@
 //! Profiles: one row a user, out of the same pass over the events.
 
 use super::{
-    aggregate::money_sign,
     config::Role,
     time::{DAY, Stamp},
 };
@@ -88,7 +87,7 @@ impl ProfileBuilder {
         let from = self.first_window(time);
         let user = self.profiles.active_days.len() - 1;
         for window in from..WINDOWS.len() {
-            self.profiles.money[user * WINDOWS.len() + window] += money_sign(role) * value;
+            self.profiles.money[user * WINDOWS.len() + window] += role.money_sign() * value;
         }
     }
 
