@@ -2,73 +2,28 @@
 
 use std::sync::Mutex;
 
-use jiff::Timestamp;
-
 use crate::{
-    artifacts::{ItemTable, Run, RunWriter, write_items},
-    catalog::{CatalogError, CatalogReport, read_catalog},
+    artifacts::{ItemTable, RunWriter, write_items},
+    catalog::{CatalogError, read_catalog},
     config::Config,
     events::{Counts, Scan, ScanInput, ScanProgress, scan},
-    interactions::{Aggregation, Assembled, Csr, Decay, Interactions, Kind, LeftOut, Stamp, assemble},
+    interactions::{Aggregation, Csr, Decay, Interactions, Kind, Stamp, assemble},
     model::{TrainEvent, TrainedModel, train},
-    recommendations::{Catalog, PopularLists, Recommender, RuleWarning, Rules, SimilarCounts, Similarities},
+    recommendations::{Catalog, PopularLists, Recommender, Rules, Similarities},
     storage::Storage,
 };
 
 use super::{
     Observer, PipelineError, aggregate_buckets,
-    facts::{Inputs, checksums},
+    facts::{BuildOptions, Facts},
     history::{BucketWriter, Example},
-    lists::{ListStats, SimilarList, write_popular, write_recommendations, write_similar},
+    inputs::checksums,
+    lists::{write_popular, write_recommendations, write_similar},
     model_files::{save_model, scorer},
     number_items,
     observer::Stages,
-    summary::{Summary, seal},
+    seal::{Built, seal},
 };
-
-/// What a build needs besides its config.
-#[derive(Debug, Clone)]
-pub struct BuildOptions {
-    /// The run's name; by default the time it started.
-    pub run: Option<String>,
-    /// The build's clock.
-    pub now: Timestamp,
-}
-
-/// A finished build.
-#[derive(Debug)]
-pub struct Built {
-    /// The run, whole and listed.
-    pub run: Run,
-    /// What happened, in numbers.
-    pub summary: Summary,
-}
-
-/// Everything that the stages found out, for the manifest, the summary and the report.
-pub(super) struct Facts {
-    pub(super) options: BuildOptions,
-    pub(super) kinds: Vec<Kind>,
-    pub(super) counts: Counts,
-    pub(super) inputs: Inputs,
-    pub(super) as_of: Option<Stamp>,
-    pub(super) left_out: LeftOut,
-    pub(super) assembled: Assembled,
-    pub(super) n_users: usize,
-    pub(super) n_training_users: usize,
-    pub(super) n_cells: usize,
-    pub(super) cells_by_user: Vec<u64>,
-    pub(super) items: ItemTable,
-    pub(super) catalog_report: CatalogReport,
-    pub(super) n_eligible: usize,
-    pub(super) warnings: Vec<RuleWarning>,
-    pub(super) losses: Vec<(usize, f64)>,
-    pub(super) lists: ListStats,
-    pub(super) n_popular: u64,
-    pub(super) popular: Vec<u32>,
-    pub(super) similar_counts: SimilarCounts,
-    pub(super) similar_examples: Vec<SimilarList>,
-    pub(super) examples: Vec<(Example, Option<usize>)>,
-}
 
 /// Builds a run: read, aggregate, train, recommend, write.
 ///

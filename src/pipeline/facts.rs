@@ -1,65 +1,52 @@
-//! What went into a build: input files with checksums.
+//! Everything that the stages of a build found out.
 
-use rayon::prelude::*;
-use sha2::{Digest, Sha256};
+use jiff::Timestamp;
 
 use crate::{
-    artifacts::{InputContent, InputObserved},
-    config::Config,
-    storage::{ObjectInfo, Storage, StorageError},
+    artifacts::ItemTable,
+    catalog::CatalogReport,
+    events::Counts,
+    interactions::{Assembled, Kind, LeftOut, Stamp},
+    recommendations::{RuleWarning, SimilarCounts},
 };
 
-use super::PipelineError;
+use super::{
+    history::Example,
+    inputs::Inputs,
+    lists::{ListStats, SimilarList},
+};
 
-/// Bytes hashed at a time.
-const CHUNK: u64 = 8 << 20;
-
-/// The inputs of a build.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Inputs {
-    pub(super) content: Vec<InputContent>,
-    pub(super) observed: Vec<InputObserved>,
+/// What a build needs besides its config.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// The run's name; by default the time it started.
+    pub run: Option<String>,
+    /// The build's clock.
+    pub now: Timestamp,
 }
 
-/// Takes the checksum of every input: SHA-256 of local files, the ETag of S3 objects (which pins the version that was read).
-pub(super) fn checksums(
-    config: &Config,
-    storage: &Storage,
-    rows: &[(&'static str, ObjectInfo)],
-) -> Result<(Inputs, u64), PipelineError> {
-    let mut objects = rows.to_vec();
-    if let Some(path) = &config.catalog.path {
-        let catalog = storage.list(std::slice::from_ref(path), &[".parquet", ".csv"])?;
-        objects.extend(catalog.into_iter().map(|object| ("catalog", object)));
-    }
-    let observed: Vec<InputObserved> = objects
-        .par_iter()
-        .map(|(role, object)| {
-            Ok(InputObserved {
-                role: (*role).to_owned(),
-                path: object.uri.clone(),
-                checksum: checksum(storage, object)?,
-                bytes: object.size,
-            })
-        })
-        .collect::<Result<_, StorageError>>()?;
-    let content = observed
-        .iter()
-        .map(|input| InputContent { role: input.role.clone(), checksum: input.checksum.clone(), bytes: input.bytes })
-        .collect();
-    let bytes = observed.iter().map(|input| input.bytes).sum();
-    Ok((Inputs { content, observed }, bytes))
-}
-
-fn checksum(storage: &Storage, object: &ObjectInfo) -> Result<String, StorageError> {
-    if let Some(etag) = &object.etag {
-        return Ok(format!("etag:{}", etag.trim_matches('"')));
-    }
-    let reader = storage.open(object)?;
-    let mut hasher = Sha256::new();
-    for start in (0..object.size).step_by(CHUNK as usize) {
-        hasher.update(reader.read_range(start..(start + CHUNK).min(object.size))?);
-    }
-    let digest = hasher.finalize();
-    Ok(digest.iter().fold(String::from("sha256:"), |text, byte| format!("{text}{byte:02x}")))
+/// Everything that the stages found out, for the manifest, the summary and the report.
+pub(super) struct Facts {
+    pub(super) options: BuildOptions,
+    pub(super) kinds: Vec<Kind>,
+    pub(super) counts: Counts,
+    pub(super) inputs: Inputs,
+    pub(super) as_of: Option<Stamp>,
+    pub(super) left_out: LeftOut,
+    pub(super) assembled: Assembled,
+    pub(super) n_users: usize,
+    pub(super) n_training_users: usize,
+    pub(super) n_cells: usize,
+    pub(super) cells_by_user: Vec<u64>,
+    pub(super) items: ItemTable,
+    pub(super) catalog_report: CatalogReport,
+    pub(super) n_eligible: usize,
+    pub(super) warnings: Vec<RuleWarning>,
+    pub(super) losses: Vec<(usize, f64)>,
+    pub(super) lists: ListStats,
+    pub(super) n_popular: u64,
+    pub(super) popular: Vec<u32>,
+    pub(super) similar_counts: SimilarCounts,
+    pub(super) similar_examples: Vec<SimilarList>,
+    pub(super) examples: Vec<(Example, Option<usize>)>,
 }

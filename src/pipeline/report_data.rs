@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-use super::{build::Facts, history::Example, summary::Summary};
+use super::{facts::Facts, history::Example, summary::Summary};
 
 /// Bins of the score histograms.
 const SCORE_BINS: usize = 40;

@@ -1,27 +1,12 @@
-//! Closing a run: manifest, report, commit, and the numbers that the command prints.
+//! The numbers that the build command prints.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use crate::{
-    artifacts::{Content, Observed, RunWriter, split_config},
-    config::Config,
-    events::Reason,
-    report::{Stage, render},
-    telemetry::peak_memory_bytes,
-};
+use crate::{config::Config, report::Stage, telemetry::peak_memory_bytes};
 
-use super::{
-    PipelineError,
-    build::{Built, Facts},
-    observer::Stages,
-    report_data::report_data,
-};
-
-/// Config keys that do not determine the result.
-const OBSERVED_KEYS: [&str; 6] = ["build", "events.paths", "orders.paths", "catalog.path", "publish", "s3"];
+use super::facts::Facts;
 
 /// What a build did, in numbers.
 #[derive(Debug, Clone, Serialize)]
@@ -78,35 +63,8 @@ pub struct Summary {
     pub peak_memory_bytes: u64,
 }
 
-/// Writes the report and the manifest, and commits the run.
-pub(super) fn seal(
-    config: &Config,
-    writer: RunWriter,
-    facts: &Facts,
-    mut stages: Stages<'_>,
-) -> Result<Built, PipelineError> {
-    let mut summary = summary(config, facts, &stages.done);
-    summary.run = writer.name().to_owned();
-    let (content, mut observed) = manifest(config, facts);
-    let data = report_data(config, facts, &summary, &stages.done);
-    stages.run("write report", None, "bytes", |_| -> Result<_, PipelineError> {
-        let page = render(&data)?;
-        writer.observed_text("report.html", &page)?;
-        Ok(((), page.len() as u64))
-    })?;
-    summary.timings_s = stages.done.iter().map(|Stage { name, seconds, .. }| (name.clone(), *seconds)).collect();
-    summary.seconds = summary.timings_s.iter().map(|(_, seconds)| seconds).sum();
-    observed.timings_s.clone_from(&summary.timings_s);
-    observed.peak_memory_bytes = summary.peak_memory_bytes;
-    observed.created_at = facts.options.now.to_string();
-    let run = writer.commit(content, observed)?;
-    summary.path = run.path().display().to_string();
-    summary.content_sha256.clone_from(&run.manifest().content_sha256);
-    Ok(Built { run, summary })
-}
-
 /// Counts of rows left aside: neither rejected nor used.
-fn left_aside(facts: &Facts) -> BTreeMap<String, u64> {
+pub(super) fn left_aside(facts: &Facts) -> BTreeMap<String, u64> {
     let (counts, left, assembled) = (&facts.counts, &facts.left_out, &facts.assembled);
     [
         ("ignored_type", counts.ignored),
@@ -125,7 +83,8 @@ fn left_aside(facts: &Facts) -> BTreeMap<String, u64> {
     .collect()
 }
 
-fn summary(config: &Config, facts: &Facts, stages: &[Stage]) -> Summary {
+/// Puts the numbers together; `run`, `path` and the hash come with the commit.
+pub(super) fn summary(config: &Config, facts: &Facts, stages: &[Stage]) -> Summary {
     let counts = &facts.counts;
     let used = facts.lists.places.iter().filter(|&&n| n > 0).count();
     Summary {
@@ -190,66 +149,4 @@ fn warnings(config: &Config, facts: &Facts) -> Vec<String> {
         say(u64::from(share > 0.01), format!("{bots} users ({:.1} %) were taken for bots", share * 100.0));
     }
     warnings
-}
-
-fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
-    let whole = serde_json::to_value(config).expect("a config is plain data");
-    let (config_content, config_observed) = split_config(whole, &OBSERVED_KEYS);
-    let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    let mut put = |table: &str, entries: Vec<(&str, u64)>| {
-        counts.insert(table.to_owned(), entries.into_iter().map(|(name, n)| (name.to_owned(), n)).collect());
-    };
-    let rejected =
-        Reason::ALL.iter().filter_map(|reason| Some((reason.name(), *facts.counts.rejected.get(reason.name())?)));
-    put("events.rejected", rejected.collect());
-    put("events", vec![("rows", facts.counts.rows), ("accepted", facts.counts.accepted)]);
-    put(
-        "events.by_type",
-        facts.counts.by_kind.iter().map(|(kind, n)| (facts.kinds[*kind as usize].name.as_str(), *n)).collect(),
-    );
-    let aside = left_aside(facts);
-    put("left_aside", aside.iter().map(|(name, n)| (name.as_str(), *n)).collect());
-    put(
-        "interactions",
-        vec![
-            ("users", facts.n_users as u64),
-            ("training_users", facts.n_training_users as u64),
-            ("users_below_minimum", facts.assembled.users_below_minimum),
-            ("bots", facts.left_out.bots),
-            ("items", facts.items.ids.len() as u64),
-            ("items_below_minimum", facts.assembled.items_below_minimum),
-            ("eligible_items", facts.n_eligible as u64),
-            ("cells", facts.n_cells as u64),
-        ],
-    );
-    put("lists.by_source", facts.lists.by_source.iter().map(|(name, n)| (name.as_str(), *n)).collect());
-    put(
-        "lists",
-        vec![
-            ("entries", facts.lists.n_entries),
-            ("short", facts.lists.counts.n_short),
-            ("similar", facts.similar_counts.n_lists),
-            ("popular", facts.n_popular),
-        ],
-    );
-    let losses: Vec<Value> = facts.losses.iter().map(|(_, loss)| json!(loss)).collect();
-    let model = config.model.kind.name();
-    let content = Content {
-        program_version: env!("CARGO_PKG_VERSION").to_owned(),
-        seed: config.model.als.seed,
-        as_of: facts.as_of.and_then(|at| jiff::Timestamp::from_second(at.unix()).ok()).map(|at| at.to_string()),
-        n_buckets: config.interactions.n_buckets,
-        config: config_content,
-        inputs: facts.inputs.content.clone(),
-        counts,
-        metrics: if losses.is_empty() { BTreeMap::new() } else { [(format!("{model}.loss"), json!(losses))].into() },
-        ..Content::default()
-    };
-    let observed = Observed {
-        n_threads: rayon::current_num_threads(),
-        config: config_observed,
-        inputs: facts.inputs.observed.clone(),
-        ..Observed::default()
-    };
-    (content, observed)
 }
