@@ -14,7 +14,7 @@ pub trait Coefficient {
 /// `out += sum over rows r of coefficient(r, rows[r] . vector) * rows[r]`.
 ///
 /// Shapes: `rows` is row-major with rows as long as `vector` and `out`, padded.
-/// Determinism: rows are added in order, each product as in [`dot`](super::dot).
+/// Determinism: rows are added in order, each product as in [`dot`].
 /// Cost: each row is read once from memory and once more from the first cache.
 #[inline(always)]
 pub fn sweep<S: Simd, C: Coefficient>(simd: S, rows: &[f32], vector: &[f32], out: &mut [f32], coefficient: &mut C) {
