@@ -154,7 +154,7 @@ pub fn scan(input: &ScanInput<'_>, on: &(dyn Fn(ScanProgress) + Sync)) -> Result
     }
     let files: Vec<File> =
         objects.par_iter().map(|(source, object)| open(input, &sources, *source, object)).collect::<Result<_, _>>()?;
-    let n_rows = files.iter().map(|file| file.metadata.file_metadata().num_rows().max(0) as u64).sum();
+    let n_rows = claimed_rows(&files);
     on(ScanProgress::Found { files: files.len(), rows: n_rows });
 
     let shards = read_all(input, &sources, &files, on)?;
@@ -270,7 +270,8 @@ fn read_all(
         .enumerate()
         .flat_map(|(file, it)| (0..it.metadata.num_row_groups()).map(move |group| (file, group)))
         .collect();
-    let n_rows = files.iter().map(|file| file.metadata.file_metadata().num_rows().max(0) as u64).sum::<u64>();
+    let n_bytes = files.iter().map(|file| file.reader.object().size).sum();
+    let n_rows = plausible_rows(claimed_rows(files), n_bytes);
     let n_readers = rayon::current_num_threads().min(units.len()).max(1);
     let queue = Queue { files, units, next: AtomicUsize::new(0), failed: AtomicBool::new(false) };
     let work = |next: &(dyn Fn() -> Option<Fetched> + Sync)| -> Result<Vec<Shard>, EventsError> {
@@ -349,4 +350,27 @@ fn read_group(
         }
         Ok(())
     })
+}
+
+/// Rows by the footers.
+fn claimed_rows(files: &[File]) -> u64 {
+    let claims = files.iter().map(|file| file.metadata.file_metadata().num_rows().max(0) as u64);
+    claims.fold(0, u64::saturating_add)
+}
+
+/// Rows to set room aside for. A footer may claim any number and carries no checksum; real rows take a byte or more, and those
+/// that take less find their room as they come.
+fn plausible_rows(claimed: u64, n_bytes: u64) -> u64 {
+    claimed.min(n_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_footer_that_claims_too_much_takes_no_room() {
+        assert_eq!(plausible_rows(20_000_000, 500_000_000), 20_000_000);
+        assert_eq!(plausible_rows(i64::MAX as u64, 6_800), 6_800);
+    }
 }
