@@ -1,7 +1,7 @@
 //! Columns of ids, interned.
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, DictionaryArray},
+    array::{Array, ArrayRef, AsArray, DictionaryArray, StringViewArray},
     datatypes::{
         ArrowPrimitiveType, DataType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
         UInt64Type,
@@ -13,6 +13,9 @@ use crate::ids::{Hashed, Interner, Place};
 
 /// Ids looked up together: their slots fit the first-level cache.
 const CHUNK: usize = 256;
+
+/// Bytes of text that an arrow view holds itself.
+const VIEW_INLINE: u32 = 12;
 
 /// An id's place, or why it has none.
 pub(super) type Found = Result<Place, Reason>;
@@ -59,7 +62,7 @@ impl IdColumn {
         out.clear();
         out.reserve(array.len());
         match array.data_type() {
-            DataType::Utf8View => self.text(array, array.as_string_view().iter(), interner, out),
+            DataType::Utf8View => self.views(array.as_string_view(), interner, out),
             DataType::Utf8 => self.text(array, array.as_string::<i32>().iter(), interner, out),
             DataType::LargeUtf8 => self.text(array, array.as_string::<i64>().iter(), interner, out),
             DataType::Binary => {
@@ -76,6 +79,46 @@ impl IdColumn {
             DataType::UInt32 => self.integers::<UInt32Type>(array, interner, out),
             DataType::UInt64 => self.integers::<UInt64Type>(array, interner, out),
             other => unreachable!("columns of type {other} are refused with the schema"),
+        }
+    }
+
+    /// Ids as views: those of up to 12 bytes stand in the view itself and are hashed without a look elsewhere.
+    fn views(&self, array: &StringViewArray, interner: &mut Interner, out: &mut Vec<Found>) {
+        let mut hashes = [Interner::hash(""); CHUNK];
+        let views = array.views();
+        for start in (0..views.len()).step_by(CHUNK) {
+            let chunk = &views[start..(start + CHUNK).min(views.len())];
+            let mut touched = 0u32;
+            for (at, (view, hashed)) in chunk.iter().zip(&mut hashes).enumerate() {
+                let len = *view as u32;
+                *hashed = if len <= VIEW_INLINE {
+                    Interner::hash_short((view >> 32).to_le_bytes(), len)
+                } else {
+                    Interner::hash(array.value(start + at))
+                };
+                touched = touched.wrapping_add(interner.touch(hashed));
+            }
+            std::hint::black_box(touched);
+            if array.null_count() == 0 {
+                out.extend(
+                    (start..).zip(&hashes[..chunk.len()]).map(|(at, hashed)| self.found(array, at, *hashed, interner)),
+                );
+            } else {
+                out.extend((start..).zip(&hashes[..chunk.len()]).map(|(at, hashed)| {
+                    if array.is_null(at) { Err(self.reasons.null) } else { self.found(array, at, *hashed, interner) }
+                }));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn found(&self, array: &StringViewArray, at: usize, hashed: Hashed, interner: &mut Interner) -> Found {
+        if hashed.is_empty() {
+            Err(self.reasons.empty)
+        } else if hashed.len() > self.max_bytes {
+            Err(self.reasons.overlong)
+        } else {
+            Ok(interner.intern_hashed(hashed, || array.value(at)))
         }
     }
 
@@ -100,7 +143,7 @@ impl IdColumn {
                 None => Err(self.reasons.null),
                 Some("") => Err(self.reasons.empty),
                 Some(id) if id.len() > self.max_bytes => Err(self.reasons.overlong),
-                Some(id) => Ok(interner.intern_hashed(id, *hashed)),
+                Some(id) => Ok(interner.intern_hashed(*hashed, || id)),
             }));
         }
     }

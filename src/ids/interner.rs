@@ -27,11 +27,28 @@ pub struct Place {
     pub number: u32,
 }
 
-/// An id's hash and first bytes.
+/// An id's hash, length and first bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Hashed {
     head: [u8; INLINE],
     hash: u64,
+    len: u32,
+}
+
+impl Hashed {
+    /// The id's length in bytes.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether the id is the empty one.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
 }
 
 /// Turns ids into dense numbers within their buckets, by first appearance.
@@ -40,7 +57,7 @@ pub struct Hashed {
 /// bytes inside the slot, so that a look-up of a usual id touches one cache line, where a table of numbers beside an
 /// arena of ids touches three.
 ///
-/// Cost: 32 bytes a slot at 50 % load at most, plus the ids in one [`IdTable`] a bucket.
+/// Cost: 32 bytes a slot at 12 to 50 % load, plus the ids in one [`IdTable`] a bucket.
 pub struct Interner {
     slots: Vec<Slot>,
     ids: Vec<IdTable>,
@@ -95,7 +112,7 @@ impl Interner {
     #[inline]
     pub fn intern(&mut self, id: &str) -> Place {
         let hashed = Self::hash(id);
-        self.intern_hashed(id, hashed)
+        self.intern_hashed(hashed, || id)
     }
 
     /// The part of a look-up that needs no table.
@@ -104,7 +121,16 @@ impl Interner {
     pub fn hash(id: &str) -> Hashed {
         let bytes = id.as_bytes();
         let head = head_of(bytes);
-        Hashed { head, hash: mix(&head, bytes.len(), bytes.get(INLINE..).unwrap_or(&[])) }
+        let hash = mix(&head, bytes.len(), bytes.get(INLINE..).unwrap_or(&[]));
+        Hashed { head, hash, len: bytes.len() as u32 }
+    }
+
+    /// [`hash`](Self::hash) of an id of `len` bytes that are all in `head`, zeros behind them; `len` is 16 at most.
+    #[inline]
+    #[must_use]
+    pub fn hash_short(head: [u8; INLINE], len: u32) -> Hashed {
+        debug_assert!(len as usize <= INLINE && head[len as usize..].iter().all(|&byte| byte == 0));
+        Hashed { head, hash: mix(&head, len as usize, &[]), len }
     }
 
     /// Brings the slot of a hash into the cache and returns something that depends on it.
@@ -117,21 +143,21 @@ impl Interner {
         self.slots[hashed.hash as usize & (self.slots.len() - 1)].number
     }
 
-    /// [`intern`](Self::intern) of an id whose hash is known.
+    /// [`intern`](Self::intern) of an id whose hash is known; the id itself is asked for when it is new or long.
     #[inline]
-    pub fn intern_hashed(&mut self, id: &str, Hashed { head, hash }: Hashed) -> Place {
-        let bytes = id.as_bytes();
+    pub fn intern_hashed<'i>(&mut self, hashed: Hashed, id: impl Fn() -> &'i str) -> Place {
+        let Hashed { head, hash, len } = hashed;
         let tag = (hash >> 32) as u32;
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         loop {
             let slot = &self.slots[at];
             if slot.number == 0 {
-                return self.insert(at, head, tag, id);
+                return self.insert(at, head, tag, id());
             }
-            if slot.tag == tag && slot.head == head && slot.len as usize == bytes.len() {
+            if slot.tag == tag && slot.head == head && slot.len == len {
                 let place = Place { bucket: slot.bucket, number: slot.number - 1 };
-                if bytes.len() <= INLINE || self.id(place) == id {
+                if len as usize <= INLINE || self.id(place) == id() {
                     return place;
                 }
             }
@@ -153,11 +179,18 @@ impl Interner {
     }
 
     fn grow(&mut self) {
-        let mut slots = vec![FREE; self.slots.len() * 2];
+        // By four: half as many moves, into memory that the kernel has to clear first, as by two.
+        let mut slots = vec![FREE; self.slots.len() * 4];
         let mask = slots.len() - 1;
         for slot in self.slots.iter().filter(|slot| slot.number != 0) {
-            let id = self.id(Place { bucket: slot.bucket, number: slot.number - 1 }).as_bytes();
-            let hash = mix(&slot.head, id.len(), id.get(INLINE..).unwrap_or(&[]));
+            let len = slot.len as usize;
+            // The rest of a long id stands in its table; short ones need no look there, which would miss the cache.
+            let rest = if len <= INLINE {
+                &[][..]
+            } else {
+                &self.id(Place { bucket: slot.bucket, number: slot.number - 1 }).as_bytes()[INLINE..]
+            };
+            let hash = mix(&slot.head, len, rest);
             let mut at = hash as usize & mask;
             while slots[at].number != 0 {
                 at = (at + 1) & mask;
