@@ -53,6 +53,7 @@ fn ingest(config: &Config) -> Interactions {
         as_of: scan.as_of,
         since: scan.since,
         decay: &decay,
+        trend: None,
     };
     let (cells, _) = aggregate_buckets(shards, &places, &ctx, &|_, _| Ok::<(), ()>(())).unwrap();
     assemble(cells, &items, &config.interactions).0

@@ -6,7 +6,8 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{ArtifactError, ListKind, ListReader, ListTable, Run};
+use super::{ArtifactError, ListReader, ListTable, Run};
+use crate::recommendations::ListKind;
 
 /// How much of a diff to show.
 #[derive(Debug, Clone, Copy)]
@@ -214,7 +215,7 @@ fn diff_lists(a: &Run, b: &Run, options: DiffOptions) -> Result<ListDiff, Artifa
 
 /// The recommendation files with their bucket numbers.
 fn buckets(run: &Run) -> Vec<(usize, String)> {
-    run.files_in(ListKind::Recommendations.folder())
+    run.files_in(ListKind::Recommendations.name())
         .map(|entry| {
             let digits: String = entry.path.chars().filter(char::is_ascii_digit).collect();
             (digits.parse().unwrap_or(0), entry.path.clone())

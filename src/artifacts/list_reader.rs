@@ -17,11 +17,12 @@ use parquet::{
 
 use crate::{
     ids::{bucket_of, id_hash},
-    recommendations::ListBatch,
+    recommendations::{ListBatch, ListKind},
 };
 
 use super::{
-    ArtifactError, ListKind, Run, bucket_path,
+    ArtifactError, Run, bucket_path,
+    list_format::schema,
     parquet_io::{metadata, next_batch},
 };
 
@@ -103,11 +104,11 @@ impl Run {
             if !n_buckets.is_power_of_two() {
                 return Ok(None);
             }
-            let path = bucket_path(kind.folder(), bucket_of(id_hash(key.as_bytes()), n_buckets));
+            let path = bucket_path(kind.name(), bucket_of(id_hash(key.as_bytes()), n_buckets));
             // A bucket without users may have no file.
             return if self.manifest().file(&path).is_some() { self.find_list_in(kind, &path, key) } else { Ok(None) };
         }
-        for entry in self.files_in(kind.folder()) {
+        for entry in self.files_in(kind.name()) {
             if let Some(found) = self.find_list_in(kind, &entry.path, key)? {
                 return Ok(Some(found));
             }
@@ -238,7 +239,7 @@ impl ListTable {
 }
 
 fn footer(path: &std::path::Path, bytes: &Bytes, kind: ListKind) -> Result<ArrowReaderMetadata, ArtifactError> {
-    metadata(path, bytes, &kind.schema(&DataType::Utf8View))
+    metadata(path, bytes, &schema(kind, &DataType::Utf8View))
 }
 
 fn builder(

@@ -9,11 +9,11 @@ use arrow::{
     error::ArrowError,
 };
 
-use crate::recommendations::{ListBatch, ListRow};
+use crate::recommendations::{ListBatch, ListKind, ListRow};
 
 use super::{
-    ArtifactError, FileEntry, HashingFile, ListKind,
-    list_format::{entry_field, entry_fields},
+    ArtifactError, FileEntry, HashingFile,
+    list_format::{entry_field, entry_fields, schema},
     parquet_io::RowFile,
 };
 
@@ -76,7 +76,7 @@ impl ListWriter {
     /// # Errors
     /// When the Parquet header cannot be written.
     pub fn create(file: HashingFile, kind: ListKind) -> Result<Self, ArtifactError> {
-        let schema = Arc::new(kind.schema(&DataType::Utf8));
+        let schema = Arc::new(schema(kind, &DataType::Utf8));
         let rows = RowFile::create(
             file,
             Arc::clone(&schema),

@@ -33,7 +33,7 @@ pub use error::ArtifactError;
 pub use hashing::{FileEntry, HashingFile};
 pub use history::{HistoryPair, INTERACTIONS, UserHistory, write_history};
 pub use items::{ITEMS, ItemTable, write_items};
-pub use list_format::{ListKind, bucket_path};
+pub use list_format::bucket_path;
 pub use list_reader::{FoundList, ListReader, ListTable};
 pub use list_writer::ListWriter;
 pub use manifest::{Content, FORMAT_VERSION, InputContent, InputObserved, Manifest, Observed, split_config};

@@ -243,11 +243,17 @@ pub(super) struct RecommendArgs {
     #[command(flatten)]
     pub(super) source: RunSource,
     /// User id
-    #[arg(required_unless_present = "popular")]
+    #[arg(required_unless_present_any = ["popular", "trending"])]
     pub(super) user: Option<String>,
-    /// Show the overall popular list: what an unknown user sees
-    #[arg(long, conflicts_with = "user")]
+    /// Show the popular list: what an unknown user sees
+    #[arg(long, conflicts_with_all = ["user", "trending"])]
     pub(super) popular: bool,
+    /// Show what draws more users than it did
+    #[arg(long, conflicts_with = "user")]
+    pub(super) trending: bool,
+    /// Of this category, with --popular or --trending; without it of the whole shop
+    #[arg(long, conflicts_with = "user")]
+    pub(super) category: Option<String>,
     /// Run to ask: a name, a path, or `latest`
     #[arg(long, default_value = "latest")]
     pub(super) run: String,
@@ -265,6 +271,9 @@ pub(super) struct SimilarArgs {
     pub(super) source: RunSource,
     /// Item id
     pub(super) item: String,
+    /// Show what is in the same baskets instead
+    #[arg(long)]
+    pub(super) bought_together: bool,
     /// Run to ask: a name, a path, or `latest`
     #[arg(long, default_value = "latest")]
     pub(super) run: String,

@@ -3,6 +3,7 @@
 use crate::{
     artifacts::{Run, open_run},
     pipeline::{self, NamedItem, PipelineError},
+    recommendations::ListKind,
 };
 
 use super::{
@@ -41,11 +42,17 @@ fn title(id: &str, title: Option<&String>) -> String {
 pub(super) fn recommend(args: &RecommendArgs, _: &Global) -> anyhow::Result<()> {
     let run = open(&args.source, &args.run)?;
     let Some(user) = &args.user else {
-        let items = pipeline::popular(&run, args.n)?;
+        let kind = if args.trending { ListKind::Trending } else { ListKind::Popular };
+        let placement = args.category.as_ref().map_or_else(|| "overall".to_owned(), |name| format!("category:{name}"));
+        let items = pipeline::placement(&run, kind, &placement, args.n)?;
         if args.json {
             return json(&items);
         }
-        return say(&format!("popular overall, run {}\n{}", run.name(), items_table(&items)));
+        let head = format!("{} {placement}, run {}", kind.name(), run.name());
+        if items.is_empty() {
+            return say(&format!("{head}\nnone: the run has no such list"));
+        }
+        return say(&format!("{head}\n{}", items_table(&items)));
     };
     let list = pipeline::recommend(&run, user, args.n)?;
     if args.json {
@@ -55,15 +62,20 @@ pub(super) fn recommend(args: &RecommendArgs, _: &Global) -> anyhow::Result<()> 
 }
 
 pub(super) fn similar(args: &SimilarArgs, _: &Global) -> anyhow::Result<()> {
-    let list = pipeline::similar(&open(&args.source, &args.run)?, &args.item, args.n)?;
+    let (kind, what, none) = if args.bought_together {
+        let none = "not enough baskets hold it with another item (recommendations.bought_together.min_pair_baskets)";
+        (ListKind::BoughtTogether, "bought together with", none)
+    } else {
+        let none = "no item shares enough users with it (recommendations.similar.min_pair_users)";
+        (ListKind::SimilarItems, "items like", none)
+    };
+    let list = pipeline::similar(&open(&args.source, &args.run)?, kind, &args.item, args.n)?;
     if args.json {
         return json(&list);
     }
-    let head = format!("items like {}, run {}", title(&list.item_id, list.title.as_ref()), list.run);
+    let head = format!("{what} {}, run {}", title(&list.item_id, list.title.as_ref()), list.run);
     if list.items.is_empty() {
-        return say(&format!(
-            "{head}\nnone: no item shares enough users with it (recommendations.similar.min_pair_users)"
-        ));
+        return say(&format!("{head}\nnone: {none}"));
     }
     say(&format!("{head}\n{}", items_table(&list.items)))
 }

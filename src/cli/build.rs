@@ -119,6 +119,13 @@ fn text(summary: &Summary, published: &[Published]) -> String {
     rows.push(("  coverage", covered));
     rows.push(("similar items", format!("{} lists", n(summary.similar_lists))));
     rows.push(("popular", format!("{} lists", n(summary.popular_lists))));
+    let (lists, baskets) = (n(summary.bought_together_lists), n(summary.baskets));
+    let too_large = match summary.baskets_too_large {
+        0 => String::new(),
+        many => format!(", {} too large to say what goes together", n(many)),
+    };
+    rows.push(("together", format!("{lists} lists, from {baskets} baskets{too_large}")));
+    rows.push(("trending", format!("{} lists", n(summary.trending_lists))));
     for warning in &summary.warnings {
         rows.push(("warning", warning.clone()));
     }

@@ -1,11 +1,13 @@
 //! From the events of one bucket to its (user, item) pairs.
 
 use super::{
-    config::{InteractionsConfig, Kind},
+    baskets::Baskets,
+    config::{InteractionsConfig, Kind, Role},
     decay::{Decay, to_fixed},
     profiles::{ProfileBuilder, Profiles},
     rows::Part,
     time::{DAY, Stamp},
+    trend::TrendWindows,
 };
 use crate::ids::IdTable;
 
@@ -21,6 +23,8 @@ pub struct Aggregation<'a> {
     pub since: Option<Stamp>,
     /// Decay tables.
     pub decay: &'a Decay,
+    /// What recent activity is compared with; `None` when events carry no time.
+    pub trend: Option<TrendWindows>,
 }
 
 /// The pairs of one bucket: users ascending by id, items ascending within a user.
@@ -40,6 +44,10 @@ pub struct BucketPairs {
     pub counts: Vec<u32>,
     /// Whether the user's own actions take the item from his list.
     pub excluded: Vec<bool>,
+    /// By pair: in which of the two windows of a trend it has an event; empty when there are none.
+    pub activity: Vec<u8>,
+    /// What was bought at one go; empty when events carry no time.
+    pub baskets: Baskets,
     /// One row a user.
     pub profiles: Profiles,
     /// What was left out.
@@ -108,6 +116,8 @@ pub fn aggregate(parts: Vec<Part<'_>>, ctx: &Aggregation<'_>) -> BucketPairs {
     let mut out = BucketPairs { indptr: vec![0], ..Default::default() };
     let mut profiles = ProfileBuilder::new(n_kinds, ctx.as_of);
     let mut days = Vec::new();
+    let mut purchases = Vec::new();
+    let basket_gap = ctx.as_of.map(|_| (ctx.config.basket_gap_minutes * 60.0) as u32);
     let mut next_amount = 0;
     for (user, id) in ids.iter().enumerate() {
         let own = &mut events[starts[user]..starts[user + 1]];
@@ -134,10 +144,17 @@ pub fn aggregate(parts: Vec<Part<'_>>, ctx: &Aggregation<'_>) -> BucketPairs {
             push_pair(&mut out, pair, ctx);
             for event in pair {
                 profiles.event(event.kind, event.time());
+                if ctx.kinds[event.kind as usize].role == Role::Purchase {
+                    purchases.push((event.time(), event.item()));
+                }
             }
         }
         for &(_, kind, time, value) in &amounts[first_amount..next_amount] {
             profiles.amount(ctx.kinds[kind as usize].role, time, value);
+        }
+        match basket_gap {
+            Some(gap) => out.baskets.add_user(&mut purchases, gap),
+            None => purchases.clear(),
         }
         out.indptr.push(out.items.len());
     }
@@ -337,6 +354,9 @@ fn push_pair(out: &mut BucketPairs, events: &[Event], ctx: &Aggregation<'_>) {
     out.items.push(events[0].item());
     out.weights.push(weight);
     out.last.push(events[events.len() - 1].time());
+    if let Some(trend) = ctx.trend {
+        out.activity.push(events.iter().fold(0, |seen, event| seen | trend.of(event.time())));
+    }
     out.excluded.push(excluded);
 }
 

@@ -5,21 +5,25 @@
 
 mod aggregate;
 mod assemble;
+mod baskets;
 mod config;
 mod csr;
 mod decay;
 mod profiles;
 mod rows;
 mod time;
+mod trend;
 
 pub use aggregate::{Aggregation, BucketPairs, LeftOut, aggregate, window_start};
 pub use assemble::{Assembled, BucketCells, assemble};
+pub use baskets::{Baskets, MAX_BASKET_ITEMS};
 pub use config::{EventType, EventTypes, Exclude, InteractionsConfig, Kind, Role, kinds};
 pub use csr::Csr;
 pub use decay::{Decay, from_fixed};
 pub use profiles::{Favourites, Profiles, WINDOWS, favourite_categories};
 pub use rows::{Amount, BucketRows, Part, Row};
 pub use time::{DAY, Stamp};
+pub use trend::{ACTED_BEFORE, ACTED_NOW, TrendWindows};
 
 use crate::ids::IdTable;
 

@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use crate::{
-    artifacts::{ItemTable, ListKind, Run, UserHistory},
+    artifacts::{ItemTable, Run, UserHistory},
     config::Config,
     ids::ItemIdx,
     interactions::{Csr, History},
     model::TrainedModel,
-    recommendations::{Placement, PopularLists, Recommender, Rules},
+    recommendations::{ListKind, Placement, PopularLists, Recommender, Rules},
 };
 
 use super::{
@@ -116,14 +116,14 @@ pub fn recommend(run: &Run, user: &str, n: usize) -> Result<UserList, PipelineEr
     })
 }
 
-/// Asks a run for the items like one item.
+/// Asks a run for the items that go with one item: `kind` says in what sense (similar items, bought together).
 ///
 /// # Errors
 /// An item that the run does not know, a damaged run.
-pub fn similar(run: &Run, item: &str, n: usize) -> Result<SimilarList, PipelineError> {
+pub fn similar(run: &Run, kind: ListKind, item: &str, n: usize) -> Result<SimilarList, PipelineError> {
     let items = run.items()?;
     let number = items.ids.position(item).ok_or_else(|| unknown_item(run, item))?;
-    let entries = run.find_list(ListKind::SimilarItems, item)?.map(|found| found.entries).unwrap_or_default();
+    let entries = run.find_list(kind, item)?.map(|found| found.entries).unwrap_or_default();
     Ok(SimilarList {
         run: run.name().to_owned(),
         item_id: item.to_owned(),
@@ -132,13 +132,14 @@ pub fn similar(run: &Run, item: &str, n: usize) -> Result<SimilarList, PipelineE
     })
 }
 
-/// The most popular items of a run, overall: what an unknown user sees.
+/// The list of a placement (`overall`, `category:<name>`): popular items, which an unknown user sees, or trending ones.
+/// Empty for a placement that has none.
 ///
 /// # Errors
 /// A damaged run.
-pub fn popular(run: &Run, n: usize) -> Result<Vec<NamedItem>, PipelineError> {
+pub fn placement(run: &Run, kind: ListKind, placement: &str, n: usize) -> Result<Vec<NamedItem>, PipelineError> {
     let items = run.items()?;
-    let entries = run.find_list(ListKind::Popular, "overall")?.map(|found| found.entries).unwrap_or_default();
+    let entries = run.find_list(kind, placement)?.map(|found| found.entries).unwrap_or_default();
     Ok(named(&items, &entries, n))
 }
 

@@ -7,18 +7,19 @@ use crate::{
     catalog::{CatalogError, read_catalog},
     config::Config,
     events::{Counts, Scan, ScanInput, ScanProgress, scan},
-    interactions::{Aggregation, Csr, Decay, Interactions, Kind, Stamp, assemble},
+    interactions::{Aggregation, Csr, Decay, Interactions, Kind, Stamp, TrendWindows, assemble},
     model::{TrainEvent, TrainedModel, train},
-    recommendations::{Catalog, PopularLists, Recommender, Rules, Similarities},
+    recommendations::{BoughtTogether, Catalog, ListKind, PopularLists, Recommender, Rules, Similarities, Trending},
     storage::Storage,
 };
 
 use super::{
     Observer, PipelineError, aggregate_buckets,
-    facts::{BuildOptions, Facts},
+    facts::{Baskets, BuildOptions, Facts},
     history::{BucketWriter, Example},
     inputs::checksums,
-    lists::{write_popular, write_recommendations, write_similar},
+    item_facts::ItemFacts,
+    lists::{write_lists, write_popular, write_recommendations, write_similar},
     model_files::{save_model, scorer},
     number_items,
     observer::Stages,
@@ -61,13 +62,16 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     })?;
 
     let decay = Decay::new();
+    let trending = &config.recommendations.trending;
     let aggregation = Aggregation {
         kinds: &kinds,
         config: &config.interactions,
         as_of: scan.as_of,
         since: scan.since,
         decay: &decay,
+        trend: scan.as_of.map(|as_of| TrendWindows::new(as_of, trending.days, trending.baseline_days)),
     };
+    let item_facts = ItemFacts::new(all_items.len());
     let buckets = BucketWriter {
         run: &writer,
         items: &all_items,
@@ -79,8 +83,11 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     };
     let n_accepted = scan.counts.accepted;
     let (cells, left_out) = stages.run("aggregate", Some(n_accepted), "events", |_| {
-        aggregate_buckets(shards, &item_places, &aggregation, &|bucket, pairs| buckets.write(bucket, pairs))
-            .map(|done| (done, n_accepted))
+        aggregate_buckets(shards, &item_places, &aggregation, &|bucket, pairs| {
+            item_facts.add(bucket, pairs);
+            buckets.write(bucket, pairs)
+        })
+        .map(|done| (done, n_accepted))
     })?;
     let examples = buckets.examples.into_inner().expect("no writer panics while it holds the lock");
     let (interactions, assembled) = stages.run("assemble", None, "interactions", |_| {
@@ -89,6 +96,7 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         nothing_left(&interactions, &scan.counts).map_or(Ok(((interactions, assembled), n_cells)), Err)
     })?;
     let catalog = all_catalog.select(&assembled.kept_items);
+    let gathered = item_facts.finish(&assembled.kept_items);
     drop((all_catalog, all_items, item_places));
 
     let (model, losses) = train_model(config, &interactions, &mut stages)?;
@@ -124,6 +132,17 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
             .map(|done| (done, n_items))
     })?;
     let n_popular = write_popular(&writer, &popular, &interactions, &config.recommendations.popular)?;
+    let baskets = Baskets { n_baskets: gathered.baskets.n_rows() as u64, n_too_large: gathered.n_too_large };
+    let bought_together_counts = stages.run("bought together", Some(n_items), "items", |on| {
+        let together = BoughtTogether::new(gathered.baskets, &rules);
+        let lists = together.of(0..interactions.items.len(), &config.recommendations.bought_together);
+        write_lists(&writer, ListKind::BoughtTogether, &lists.batch(&interactions.items))?;
+        on.advance(n_items);
+        Ok::<_, PipelineError>((lists.counts, n_items))
+    })?;
+    let trends =
+        Trending::new(&gathered.activity, &rules, trending).batch(&interactions.items, &popular, &rules, trending);
+    let n_trending = write_lists(&writer, ListKind::Trending, &trends.sorted_by_key())?;
 
     let facts = Facts {
         options: options.clone(),
@@ -146,6 +165,9 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         n_popular,
         popular: popular.overall().iter().copied().take(20).collect(),
         similar_counts,
+        baskets,
+        bought_together_counts,
+        n_trending,
         similar_examples,
         examples,
     };

@@ -25,6 +25,13 @@ pub struct BuildOptions {
     pub now: Timestamp,
 }
 
+/// What items bought together were counted from.
+pub(super) struct Baskets {
+    pub(super) n_baskets: u64,
+    /// Left out: too large to say what goes together.
+    pub(super) n_too_large: u64,
+}
+
 /// Everything that the stages found out, for the manifest, the summary and the report.
 pub(super) struct Facts {
     pub(super) options: BuildOptions,
@@ -47,6 +54,9 @@ pub(super) struct Facts {
     pub(super) n_popular: u64,
     pub(super) popular: Vec<u32>,
     pub(super) similar_counts: SimilarCounts,
+    pub(super) baskets: Baskets,
+    pub(super) bought_together_counts: SimilarCounts,
+    pub(super) n_trending: u64,
     pub(super) similar_examples: Vec<SimilarList>,
     pub(super) examples: Vec<(Example, Option<usize>)>,
 }

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, sync::mpsc};
 
 use crate::{
-    artifacts::{ListKind, ListWriter, RunWriter, bucket_path},
+    artifacts::{ListWriter, RunWriter, bucket_path},
     ids::IdTable,
     interactions::Interactions,
     recommendations::{
-        PopularConfig, PopularLists, RecommendCounts, Recommended, Recommender, SimilarConfig, SimilarCounts,
-        Similarities,
+        ListBatch, ListKind, PopularConfig, PopularLists, RecommendCounts, Recommended, Recommender, SimilarConfig,
+        SimilarCounts, Similarities,
     },
 };
 
@@ -75,7 +75,7 @@ pub(super) fn write_recommendations(
         let (sender, receiver) = mpsc::sync_channel::<(usize, Recommended)>(1);
         let writer = scope.spawn(move || -> Result<(), PipelineError> {
             for (bucket, lists) in receiver {
-                let file = run.file(&bucket_path(ListKind::Recommendations.folder(), bucket))?;
+                let file = run.file(&bucket_path(ListKind::Recommendations.name(), bucket))?;
                 let mut out = ListWriter::create(file, ListKind::Recommendations)?;
                 out.write(&lists.batch(&interactions.users, &interactions.items))?;
                 out.finish()?;
@@ -113,7 +113,7 @@ pub(super) fn write_similar(
     for (chunk, start) in (0..n_items).step_by(SIMILAR_CHUNK).enumerate() {
         let end = (start + SIMILAR_CHUNK).min(n_items);
         let lists = similarities.of(start..end, config)?;
-        let file = run.file(&format!("{}/part-{chunk:03}.parquet", ListKind::SimilarItems.folder()))?;
+        let file = run.file(&format!("{}/part-{chunk:03}.parquet", ListKind::SimilarItems.name()))?;
         let mut out = ListWriter::create(file, ListKind::SimilarItems)?;
         out.write(&lists.batch(items))?;
         out.finish()?;
@@ -139,10 +139,13 @@ pub(super) fn write_popular(
     interactions: &Interactions,
     config: &PopularConfig,
 ) -> Result<u64, PipelineError> {
-    let lists = popular.batch(&interactions.items, config).sorted_by_key();
-    let file = run.file(&format!("{}/popular.parquet", ListKind::Popular.folder()))?;
-    let mut out = ListWriter::create(file, ListKind::Popular)?;
-    out.write(&lists)?;
+    write_lists(run, ListKind::Popular, &popular.batch(&interactions.items, config).sorted_by_key())
+}
+
+/// Writes the only file of a kind of lists, keys ascending. Returns the number of lists.
+pub(super) fn write_lists(run: &RunWriter, kind: ListKind, lists: &ListBatch<'_>) -> Result<u64, PipelineError> {
+    let mut out = ListWriter::create(run.file(&format!("{0}/{0}.parquet", kind.name()))?, kind)?;
+    out.write(lists)?;
     out.finish()?;
     Ok(lists.len() as u64)
 }

@@ -10,6 +10,7 @@ mod facts;
 mod history;
 mod ingest;
 mod inputs;
+mod item_facts;
 mod lists;
 mod model_files;
 mod observer;
@@ -18,7 +19,7 @@ mod report_data;
 mod seal;
 mod summary;
 
-pub use ask::{Contribution, NamedItem, SimilarList, UserList, Why, explain, popular, recommend, similar};
+pub use ask::{Contribution, NamedItem, SimilarList, UserList, Why, explain, placement, recommend, similar};
 pub use build::build;
 pub use error::PipelineError;
 pub use facts::BuildOptions;

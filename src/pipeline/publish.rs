@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::{
-    artifacts::{ArtifactError, ListKind, Run},
-    publish::{Committed, Expected, Kind, PublishConfig, PublishError, RunHeader, Sink, SqliteSink, Target},
+    artifacts::{ArtifactError, Run},
+    publish::{Committed, Expected, PublishConfig, PublishError, RunHeader, Sink, SqliteSink, Target},
+    recommendations::ListKind,
 };
 
 use super::{Observer, PipelineError};
@@ -22,12 +23,6 @@ pub struct Published {
     /// Seconds it took.
     pub seconds: f64,
 }
-
-const KINDS: [(ListKind, Kind); 3] = [
-    (ListKind::Recommendations, Kind::Recommendations),
-    (ListKind::SimilarItems, Kind::SimilarItems),
-    (ListKind::Popular, Kind::Popular),
-];
 
 /// Publishes a run to every configured store, in their order.
 ///
@@ -50,7 +45,7 @@ fn publish_to(
             (SqliteSink::open(path.as_ref())?, "sqlite", path.clone(), config.sqlite.keep)
         }
     };
-    let n_lists = KINDS.iter().flat_map(|(kind, _)| run.files_in(kind.folder())).filter_map(|file| file.rows).sum();
+    let n_lists = ListKind::ALL.iter().flat_map(|kind| run.files_in(kind.name())).filter_map(|file| file.rows).sum();
     on.begin(&format!("publish to {target}"), Some(n_lists), "lists");
     let header = RunHeader { run: run.name().to_owned(), content_sha256: run.manifest().content_sha256.clone() };
     sink.begin(&header)?;
@@ -78,10 +73,10 @@ fn publish_to(
 /// Reads the run's lists file by file and writes them.
 fn write_all(run: &Run, sink: &mut dyn Sink, on: &dyn Observer) -> Result<Expected, PipelineError> {
     let mut expected = Expected::new();
-    for (folder, kind) in KINDS {
-        for file in run.files_in(folder.folder()) {
+    for kind in ListKind::ALL {
+        for file in run.files_in(kind.name()) {
             let mut n_lists = 0;
-            let mut reader = run.list_reader(folder, &file.path)?;
+            let mut reader = run.list_reader(kind, &file.path)?;
             while let Some(table) = reader.next()? {
                 let tally = sink.write(kind, &table.batch())?;
                 n_lists += tally.n_lists;

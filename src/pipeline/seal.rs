@@ -96,6 +96,8 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
             ("short", facts.lists.counts.n_short),
             ("similar", facts.similar_counts.n_lists),
             ("popular", facts.n_popular),
+            ("bought_together", facts.bought_together_counts.n_lists),
+            ("trending", facts.n_trending),
         ],
     );
     let losses: Vec<Value> = facts.losses.iter().map(|(_, loss)| json!(loss)).collect();

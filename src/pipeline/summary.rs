@@ -53,6 +53,14 @@ pub struct Summary {
     pub similar_lists: u64,
     /// Popular lists.
     pub popular_lists: u64,
+    /// Baskets that items bought together were counted in.
+    pub baskets: u64,
+    /// Baskets left out, too large to say what goes together.
+    pub baskets_too_large: u64,
+    /// Items with a list of items bought together.
+    pub bought_together_lists: u64,
+    /// Trending lists.
+    pub trending_lists: u64,
     /// What to know before trusting the lists.
     pub warnings: Vec<String>,
     /// Seconds by stage.
@@ -109,6 +117,10 @@ pub(super) fn summary(config: &Config, facts: &Facts, stages: &[Stage]) -> Summa
         coverage: used as f64 / facts.n_eligible.max(1) as f64,
         similar_lists: facts.similar_counts.n_lists,
         popular_lists: facts.n_popular,
+        baskets: facts.baskets.n_baskets,
+        baskets_too_large: facts.baskets.n_too_large,
+        bought_together_lists: facts.bought_together_counts.n_lists,
+        trending_lists: facts.n_trending,
         warnings: warnings(config, facts),
         timings_s: Vec::new(),
         seconds: stages.iter().map(|stage| stage.seconds).sum(),

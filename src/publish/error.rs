@@ -1,6 +1,7 @@
 //! What can go wrong with publishing.
 
-use super::{Kind, RunSequence};
+use super::RunSequence;
+use crate::recommendations::ListKind;
 
 /// Failure of a publish. Unless it says otherwise, readers still see what they saw before.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,7 @@ pub enum PublishError {
     #[error("{} `{key}` has more than one list in {}", kind.key_column(), kind.name())]
     DuplicateKey {
         /// The kind of lists.
-        kind: Kind,
+        kind: ListKind,
         /// The key.
         key: String,
     },
@@ -42,7 +43,7 @@ pub enum PublishError {
     #[error("{} `{key}`: item `{item}` has the score {score}", kind.key_column())]
     BadScore {
         /// The kind of lists.
-        kind: Kind,
+        kind: ListKind,
         /// The list's key.
         key: String,
         /// The item.
@@ -56,7 +57,7 @@ pub enum PublishError {
         /// The store.
         store: String,
         /// The kind of lists.
-        kind: Kind,
+        kind: ListKind,
         /// `lists`, `entries` or `checksum`.
         what: &'static str,
         /// As announced.

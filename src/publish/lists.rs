@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, io::Write as _};
 use serde::Serialize;
 use xxhash_rust::xxh64::Xxh64;
 
-use crate::recommendations::{ListBatch, ListRow};
+use crate::recommendations::{ListBatch, ListKind, ListRow};
 
-use super::{Kind, PublishError};
+use super::PublishError;
 
 /// Lists of one kind, counted and summed up. The sum does not depend on their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -21,7 +21,7 @@ pub struct Tally {
 }
 
 /// What a store must hold when a publish is complete, by kind. A kind that is absent has no lists.
-pub type Expected = BTreeMap<Kind, Tally>;
+pub type Expected = BTreeMap<ListKind, Tally>;
 
 impl Tally {
     /// Adds one list, given the text that [`encode_list`] makes of it.
@@ -95,7 +95,7 @@ fn encode_text(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Finds the first score that no store can hold.
-pub(super) fn check_scores(kind: Kind, lists: &ListBatch<'_>) -> Result<(), PublishError> {
+pub(super) fn check_scores(kind: ListKind, lists: &ListBatch<'_>) -> Result<(), PublishError> {
     let Some(at) = lists.scores.iter().position(|score| !score.is_finite()) else { return Ok(()) };
     let row = lists.offsets.partition_point(|&end| end <= at) - 1;
     Err(PublishError::BadScore {

@@ -12,5 +12,5 @@ mod sqlite;
 pub use config::{PublishConfig, SqliteConfig, Target};
 pub use error::PublishError;
 pub use lists::{Expected, Tally, encode_list};
-pub use sink::{Committed, Kind, PublishedRun, RunHeader, RunSequence, Sink, Status};
+pub use sink::{Committed, PublishedRun, RunHeader, RunSequence, Sink, Status};
 pub use sqlite::SqliteSink;

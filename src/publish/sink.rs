@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::recommendations::ListBatch;
+use crate::recommendations::{ListBatch, ListKind};
 
 use super::{Expected, PublishError, Tally};
 
@@ -14,43 +14,6 @@ pub struct RunSequence(pub i64);
 impl std::fmt::Display for RunSequence {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(out)
-    }
-}
-
-/// Which lists a batch holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// By user.
-    Recommendations,
-    /// By item.
-    SimilarItems,
-    /// By placement.
-    Popular,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Recommendations, Self::SimilarItems, Self::Popular];
-
-    /// Its name, as tables bear it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Recommendations => "recommendations",
-            Self::SimilarItems => "similar_items",
-            Self::Popular => "popular",
-        }
-    }
-
-    /// The name of what keys its lists.
-    #[must_use]
-    pub fn key_column(self) -> &'static str {
-        match self {
-            Self::Recommendations => "user_id",
-            Self::SimilarItems => "item_id",
-            Self::Popular => "placement",
-        }
     }
 }
 
@@ -127,7 +90,7 @@ pub trait Sink {
     /// # Errors
     /// [`BadScore`](PublishError::BadScore) before anything of the batch is written; [`DuplicateKey`](PublishError::DuplicateKey)
     /// here or in `verify`; [`Superseded`](PublishError::Superseded) as soon as it is known.
-    fn write(&mut self, kind: Kind, lists: &ListBatch<'_>) -> Result<Tally, PublishError>;
+    fn write(&mut self, kind: ListKind, lists: &ListBatch<'_>) -> Result<Tally, PublishError>;
 
     /// Reads back what was written and compares it with what should be there.
     ///

@@ -32,6 +32,10 @@ pub struct RecommendConfig {
     pub similar: SimilarConfig,
     /// Popular lists.
     pub popular: PopularConfig,
+    /// Items bought together.
+    pub bought_together: BoughtTogetherConfig,
+    /// Trending items.
+    pub trending: TrendingConfig,
 }
 
 /// Where items come from when the model has too few.
@@ -92,6 +96,61 @@ pub struct PopularConfig {
     pub by_category: bool,
 }
 
+/// Items bought together: TOML table `[recommendations.bought_together]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BoughtTogetherConfig {
+    /// Items in a list.
+    pub k: usize,
+    /// Two items go together only when at least so many baskets hold both.
+    pub min_pair_baskets: u32,
+    /// What ranks them.
+    pub measure: PairMeasure,
+}
+
+/// How strongly two items go together; [`BoughtTogether::of`](super::BoughtTogether::of) writes the formulas out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PairMeasure {
+    /// How many times more often than by chance: favours rare pairs.
+    Lift,
+    /// The share of the item's baskets that hold the other: favours popular items.
+    Confidence,
+    /// Evidence against chance: between the two.
+    #[default]
+    LogLikelihood,
+}
+
+/// Trending items: TOML table `[recommendations.trending]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrendingConfig {
+    /// Items in a list.
+    pub k: usize,
+    /// Days before `as_of` that count as now.
+    pub days: u32,
+    /// Days before those that they are compared with.
+    pub baseline_days: u32,
+    /// Users added to either side of the comparison: the higher, the larger the jump that an item with few users needs.
+    pub smoothing: f64,
+    /// Items with fewer users lately do not trend.
+    pub min_users: u32,
+    /// Whether each category gets a list beside the overall one.
+    pub by_category: bool,
+}
+
+impl Default for BoughtTogetherConfig {
+    fn default() -> Self {
+        Self { k: 20, min_pair_baskets: 5, measure: PairMeasure::default() }
+    }
+}
+
+impl Default for TrendingConfig {
+    fn default() -> Self {
+        Self { k: 100, days: 7, baseline_days: 28, smoothing: 20.0, min_users: 10, by_category: true }
+    }
+}
+
 impl Default for RecommendConfig {
     fn default() -> Self {
         Self {
@@ -104,6 +163,8 @@ impl Default for RecommendConfig {
             boosts: Vec::new(),
             similar: SimilarConfig::default(),
             popular: PopularConfig::default(),
+            bought_together: BoughtTogetherConfig::default(),
+            trending: TrendingConfig::default(),
         }
     }
 }
@@ -132,6 +193,11 @@ impl RecommendConfig {
         if self.similar.min_pair_users == 0 {
             return Err(format!("{path}.similar.min_pair_users must be at least 1, is 0"));
         }
+        check_k(path, "bought_together.k", self.bought_together.k)?;
+        if self.bought_together.min_pair_baskets == 0 {
+            return Err(format!("{path}.bought_together.min_pair_baskets must be at least 1, is 0"));
+        }
+        self.trending.check(&format!("{path}.trending"))?;
         for (key, cap) in [("max_per_category", self.max_per_category), ("max_per_brand", self.max_per_brand)] {
             if cap == Some(0) {
                 return Err(format!("{path}.{key} must be at least 1, is 0 (leave it out for no limit)"));
@@ -144,6 +210,21 @@ impl RecommendConfig {
             }
         }
         self.boosts.iter().enumerate().try_for_each(|(at, boost)| boost.check(&format!("{path}.boosts[{at}]")))
+    }
+}
+
+impl TrendingConfig {
+    fn check(&self, path: &str) -> Result<(), String> {
+        check_k(path, "k", self.k)?;
+        for (key, days) in [("days", self.days), ("baseline_days", self.baseline_days)] {
+            if !(1..=3_650).contains(&days) {
+                return Err(format!("{path}.{key} must be 1 to 3650, is {days}"));
+            }
+        }
+        if !(self.smoothing > 0.0 && self.smoothing <= 1e9) {
+            return Err(format!("{path}.smoothing must be above 0 and at most 1e9, is {}", self.smoothing));
+        }
+        Ok(())
     }
 }
 

@@ -68,6 +68,27 @@ impl PopularLists {
         Ok(Self { scores, overall, by_category, category_starts, keys })
     }
 
+    /// How many categories there are.
+    #[must_use]
+    pub fn n_categories(&self) -> usize {
+        self.keys.len() - 1
+    }
+
+    /// The key of the overall list.
+    #[must_use]
+    pub fn overall_placement(&self) -> &str {
+        &self.keys[0]
+    }
+
+    /// The key of a category's list.
+    ///
+    /// # Panics
+    /// When there is no such category.
+    #[must_use]
+    pub fn placement(&self, category: u32) -> &str {
+        &self.keys[category as usize + 1]
+    }
+
     /// Every eligible item, most popular first, those that nobody touched included.
     #[must_use]
     pub fn overall(&self) -> &[u32] {
@@ -101,7 +122,7 @@ impl PopularLists {
     #[must_use]
     pub fn batch<'a>(&'a self, items: &'a IdTable, config: &PopularConfig) -> ListBatch<'a> {
         let mut batch = ListBatch::default();
-        let n_categories = if config.by_category { self.keys.len() - 1 } else { 0 };
+        let n_categories = if config.by_category { self.n_categories() } else { 0 };
         let categories = (0..n_categories as u32).map(|category| self.category(category));
         for (at, list) in std::iter::once(self.overall()).chain(categories).enumerate() {
             let touched = list.iter().take(config.k).take_while(|&&item| self.score(item) > 0.0);

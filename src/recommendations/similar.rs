@@ -105,22 +105,13 @@ impl<'a> Similarities<'a> {
                 |scratch, start| self.chunk(start..(start + CHUNK_ITEMS).min(items.end), config, scratch),
             )
             .collect();
-        let mut all = SimilarItems { of_items: items, offsets: vec![0], ..SimilarItems::default() };
-        for chunk in chunks {
-            let base = all.items.len();
-            all.offsets.extend(chunk.offsets.iter().map(|end| base + end));
-            all.items.extend(chunk.items);
-            all.scores.extend(chunk.scores);
-            all.counts.add(&chunk.counts);
-        }
-        Ok(all)
+        Ok(SimilarItems::join(items, chunks))
     }
 
     /// The lists of a few items; `offsets` holds their ends only.
     fn chunk(&self, items: Range<usize>, config: &SimilarConfig, scratch: &mut Scratch) -> SimilarItems {
         let mut lists = SimilarItems { of_items: items.clone(), ..SimilarItems::default() };
         for item in items {
-            let before = lists.items.len();
             // An item with too few users of its own shares enough with nobody: most of a long tail ends here.
             if self.by_item.columns(item).len() >= config.min_pair_users as usize {
                 scratch.count_partners(item, self);
@@ -132,17 +123,8 @@ impl<'a> Similarities<'a> {
             for at in 0..scratch.candidates.len() {
                 scratch.top.scan(scratch.candidates[at], &scratch.scores[at..=at], |_| true);
             }
-            for Scored { item, score } in scratch.top.finish() {
-                lists.items.push(item);
-                lists.scores.push(score);
-            }
+            lists.push(scratch.top.finish());
             lists.counts.n_nan += scratch.top.n_nan();
-            if lists.items.len() > before {
-                lists.counts.n_lists += 1;
-            } else {
-                lists.counts.n_empty += 1;
-            }
-            lists.offsets.push(lists.items.len());
         }
         lists
     }
@@ -221,6 +203,34 @@ impl Scratch {
 }
 
 impl SimilarItems {
+    /// Appends the list of the next item of a chunk; `offsets` of a chunk holds the ends only.
+    pub(super) fn push(&mut self, entries: impl IntoIterator<Item = Scored>) {
+        let before = self.items.len();
+        for Scored { item, score } in entries {
+            self.items.push(item);
+            self.scores.push(score);
+        }
+        if self.items.len() > before {
+            self.counts.n_lists += 1;
+        } else {
+            self.counts.n_empty += 1;
+        }
+        self.offsets.push(self.items.len());
+    }
+
+    /// Joins chunks that were filled with [`push`](Self::push), in their order.
+    pub(super) fn join(of_items: Range<usize>, chunks: Vec<Self>) -> Self {
+        let mut all = Self { of_items, offsets: vec![0], ..Self::default() };
+        for chunk in chunks {
+            let base = all.items.len();
+            all.offsets.extend(chunk.offsets.iter().map(|end| base + end));
+            all.items.extend(chunk.items);
+            all.scores.extend(chunk.scores);
+            all.counts.add(&chunk.counts);
+        }
+        all
+    }
+
     /// The lists under their ids; items without a list are left out.
     ///
     /// # Panics

@@ -8,7 +8,8 @@ use std::{
 };
 
 use nightshelf::{
-    artifacts::{ListKind, Run, open_run, verify},
+    artifacts::{Run, open_run, verify},
+    recommendations::ListKind,
     synth::{self, generate},
 };
 use serde_json::Value;
@@ -136,6 +137,8 @@ fn the_printed_numbers_are_those_of_the_shop() {
     assert!((summary["coverage"].as_f64().unwrap() - coverage).abs() < 1e-12);
     assert_eq!(summary["similar_lists"], lists(&run, ListKind::SimilarItems).len());
     assert_eq!(summary["popular_lists"], lists(&run, ListKind::Popular).len());
+    assert_eq!(summary["bought_together_lists"], lists(&run, ListKind::BoughtTogether).len());
+    assert_eq!(summary["trending_lists"], lists(&run, ListKind::Trending).len());
     let items = run.items().unwrap();
     assert_eq!(summary["items"], items.ids.len());
     // The cells are the pairs above zero of items that the model kept.

@@ -5,6 +5,7 @@ mod bad_input;
 mod build;
 mod floors;
 mod ingest;
+mod item_lists;
 mod kill;
 mod mutated_input;
 mod report;

@@ -16,13 +16,13 @@ use std::{
 use ndarray::{Array2, arr2};
 use nightshelf::{
     artifacts::{
-        ArtifactError, Content, DiffOptions, ListKind, ListWriter, Observed, Run, RunWriter, bucket_path, diff,
-        list_runs, open_run, prune, read_dense, read_ids, read_scores, read_sparse, verify, write_dense, write_ids,
-        write_scores, write_sparse,
+        ArtifactError, Content, DiffOptions, ListWriter, Observed, Run, RunWriter, bucket_path, diff, list_runs,
+        open_run, prune, read_dense, read_ids, read_scores, read_sparse, verify, write_dense, write_ids, write_scores,
+        write_sparse,
     },
     ids::{IdTable, bucket_of, id_hash},
     interactions::Csr,
-    recommendations::ListBatch,
+    recommendations::{ListBatch, ListKind},
 };
 use serde_json::json;
 

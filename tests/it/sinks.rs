@@ -14,8 +14,8 @@ use std::{
 };
 
 use nightshelf::{
-    publish::{Expected, Kind, PublishError, RunHeader, RunSequence, Sink, SqliteSink, Tally},
-    recommendations::ListBatch,
+    publish::{Expected, PublishError, RunHeader, RunSequence, Sink, SqliteSink, Tally},
+    recommendations::{ListBatch, ListKind},
 };
 use rusqlite::{Connection, OpenFlags};
 
@@ -26,19 +26,19 @@ trait Store {
 }
 
 /// What readers see: kind, key -> entries in order of rank, and the source.
-type Snapshot = BTreeMap<(Kind, String), (Vec<(String, f32)>, Option<String>)>;
+type Snapshot = BTreeMap<(ListKind, String), (Vec<(String, f32)>, Option<String>)>;
 
 /// One list to publish.
 #[derive(Clone)]
 struct List {
-    kind: Kind,
+    kind: ListKind,
     key: String,
     entries: Vec<(String, f32)>,
     source: &'static str,
 }
 
-fn list(kind: Kind, key: &str, entries: &[(&str, f32)]) -> List {
-    let source = if kind == Kind::Recommendations { "als+popular" } else { "" };
+fn list(kind: ListKind, key: &str, entries: &[(&str, f32)]) -> List {
+    let source = if kind == ListKind::Recommendations { "als+popular" } else { "" };
     List {
         kind,
         key: key.into(),
@@ -50,9 +50,11 @@ fn list(kind: Kind, key: &str, entries: &[(&str, f32)]) -> List {
 /// A run whose every list tells which run it is of.
 fn run_of(name: &str) -> Vec<List> {
     let item = format!("item of {name}");
-    let users = (0..30).map(|n| list(Kind::Recommendations, &format!("user-{n}"), &[(&item, 0.5), ("b", 0.1)]));
-    let others =
-        [list(Kind::SimilarItems, "b", &[(&item, 2.0)]), list(Kind::Popular, "overall", &[(&item, 3e9), ("b", 1.0)])];
+    let users = (0..30).map(|n| list(ListKind::Recommendations, &format!("user-{n}"), &[(&item, 0.5), ("b", 0.1)]));
+    let others = [
+        list(ListKind::SimilarItems, "b", &[(&item, 2.0)]),
+        list(ListKind::Popular, "overall", &[(&item, 3e9), ("b", 1.0)]),
+    ];
     users.chain(others).collect()
 }
 
@@ -60,7 +62,7 @@ fn header(name: &str) -> RunHeader {
     RunHeader { run: name.into(), content_sha256: format!("hash of {name}") }
 }
 
-fn batch(lists: &[List], kind: Kind) -> ListBatch<'_> {
+fn batch(lists: &[List], kind: ListKind) -> ListBatch<'_> {
     let mut batch = ListBatch::default();
     for list in lists.iter().filter(|list| list.kind == kind) {
         batch.push(&list.key, list.entries.iter().map(|(item, score)| (item.as_str(), *score)), list.source);
@@ -69,7 +71,7 @@ fn batch(lists: &[List], kind: Kind) -> ListBatch<'_> {
 }
 
 fn expected(lists: &[List]) -> Expected {
-    Kind::ALL
+    ListKind::ALL
         .into_iter()
         .map(|kind| {
             let mut tally = Tally::default();
@@ -83,14 +85,14 @@ fn expected(lists: &[List]) -> Expected {
 fn shown(lists: &[List]) -> Snapshot {
     let rows = lists.iter().filter(|list| !list.entries.is_empty());
     rows.map(|list| {
-        let source = (list.kind == Kind::Recommendations).then(|| list.source.to_owned());
+        let source = (list.kind == ListKind::Recommendations).then(|| list.source.to_owned());
         ((list.kind, list.key.clone()), (list.entries.clone(), source))
     })
     .collect()
 }
 
 fn write(sink: &mut dyn Sink, lists: &[List]) -> Result<(), PublishError> {
-    for kind in Kind::ALL {
+    for kind in ListKind::ALL {
         let batch = batch(lists, kind);
         let mut tally = Tally::default();
         tally.add_batch(&batch);
@@ -138,7 +140,7 @@ fn visible_only_after_commit(store: &dyn Store) {
 fn steps_out_of_order_are_refused(store: &dyn Store) {
     let mut sink = store.sink();
     let out_of_order = |error: PublishError| assert!(matches!(error, PublishError::OutOfOrder { .. }), "{error}");
-    out_of_order(sink.write(Kind::Popular, &ListBatch::default()).unwrap_err());
+    out_of_order(sink.write(ListKind::Popular, &ListBatch::default()).unwrap_err());
     out_of_order(sink.verify(&Expected::new()).unwrap_err());
     out_of_order(sink.commit().unwrap_err());
     sink.abort().unwrap();
@@ -274,10 +276,11 @@ fn odd_ids_and_empty_lists_arrive(store: &dyn Store) {
         "[]",
     ];
     let mut lists: Vec<List> =
-        odd.iter().map(|id| list(Kind::Recommendations, id, &[(id, 0.1), ("x", -0.0)])).collect();
-    lists.extend(odd.iter().map(|id| list(Kind::SimilarItems, id, &[(id, f32::MIN_POSITIVE)])));
-    lists.extend(odd.iter().map(|id| list(Kind::Popular, id, &[(id, f32::MAX), ("y", 1.0 / 3.0), ("z", f32::MIN)])));
-    lists.push(list(Kind::Recommendations, "nobody", &[]));
+        odd.iter().map(|id| list(ListKind::Recommendations, id, &[(id, 0.1), ("x", -0.0)])).collect();
+    lists.extend(odd.iter().map(|id| list(ListKind::SimilarItems, id, &[(id, f32::MIN_POSITIVE)])));
+    lists
+        .extend(odd.iter().map(|id| list(ListKind::Popular, id, &[(id, f32::MAX), ("y", 1.0 / 3.0), ("z", f32::MIN)])));
+    lists.push(list(ListKind::Recommendations, "nobody", &[]));
     publish(&mut *store.sink(), "odd", &lists).unwrap();
     assert_eq!(store.read(), shown(&lists));
     publish(&mut *store.sink(), "empty", &[]).unwrap();
@@ -288,7 +291,7 @@ fn duplicate_keys_and_bad_scores_are_named(store: &dyn Store) {
     let mut sink = store.sink();
     let old = run_of("old");
     publish(&mut *sink, "old", &old).unwrap();
-    let twice = list(Kind::Recommendations, "user-7", &[("x", 1.0)]);
+    let twice = list(ListKind::Recommendations, "user-7", &[("x", 1.0)]);
     for split in [false, true] {
         sink.begin(&header("twice")).unwrap();
         let mut lists = run_of("twice");
@@ -304,16 +307,18 @@ fn duplicate_keys_and_bad_scores_are_named(store: &dyn Store) {
         };
         let error = outcome.and_then(|()| sink.verify(&expected(&lists))).unwrap_err();
         assert!(
-            matches!(&error, PublishError::DuplicateKey { kind: Kind::Recommendations, key } if key == "user-7"),
+            matches!(&error, PublishError::DuplicateKey { kind: ListKind::Recommendations, key } if key == "user-7"),
             "{error}"
         );
         sink.abort().unwrap();
     }
     sink.begin(&header("scores")).unwrap();
     for score in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let lists =
-            [list(Kind::Popular, "empty", &[]), list(Kind::Popular, "home", &[("fine", 1.0), ("wrong", score)])];
-        let error = sink.write(Kind::Popular, &batch(&lists, Kind::Popular)).unwrap_err();
+        let lists = [
+            list(ListKind::Popular, "empty", &[]),
+            list(ListKind::Popular, "home", &[("fine", 1.0), ("wrong", score)]),
+        ];
+        let error = sink.write(ListKind::Popular, &batch(&lists, ListKind::Popular)).unwrap_err();
         assert!(
             matches!(&error, PublishError::BadScore { key, item, .. } if key == "home" && item == "wrong"),
             "{error}"
@@ -331,7 +336,7 @@ fn what_is_missing_or_different_is_noticed(store: &dyn Store) {
     sink.begin(&header("one")).unwrap();
     write(&mut *sink, &lists[1..]).unwrap();
     let mismatch = |sink: &mut dyn Sink, lists: &[List]| match sink.verify(&expected(lists)) {
-        Err(PublishError::Mismatch { kind: Kind::Recommendations, what, .. }) => what,
+        Err(PublishError::Mismatch { kind: ListKind::Recommendations, what, .. }) => what,
         other => panic!("{other:?}"),
     };
     assert_eq!(mismatch(&mut *sink, &lists), "lists");
@@ -437,14 +442,25 @@ fn snapshot(reader: &Connection) -> Snapshot {
     let mut lists = Snapshot::new();
     for (kind, sql) in [
         (
-            Kind::Recommendations,
+            ListKind::Recommendations,
             "SELECT user_id, rank, item_id, score, source FROM recommendations_current ORDER BY user_id, rank",
         ),
         (
-            Kind::SimilarItems,
+            ListKind::SimilarItems,
             "SELECT item_id, rank, similar_item_id, score, NULL FROM similar_items_current ORDER BY item_id, rank",
         ),
-        (Kind::Popular, "SELECT placement, rank, item_id, score, NULL FROM popular_current ORDER BY placement, rank"),
+        (
+            ListKind::Popular,
+            "SELECT placement, rank, item_id, score, NULL FROM popular_current ORDER BY placement, rank",
+        ),
+        (
+            ListKind::BoughtTogether,
+            "SELECT item_id, rank, other_item_id, score, NULL FROM bought_together_current ORDER BY item_id, rank",
+        ),
+        (
+            ListKind::Trending,
+            "SELECT placement, rank, item_id, score, NULL FROM trending_current ORDER BY placement, rank",
+        ),
     ] {
         let mut statement = reader.prepare(sql).unwrap();
         let mut rows = statement.query([]).unwrap();
@@ -550,7 +566,7 @@ fn child_publishes_until_killed() {
         let keys: Vec<String> = (0..500).map(|n| format!("user {round} {n}")).collect();
         let mut batch = ListBatch::default();
         keys.iter().for_each(|key| batch.push(key, [("x", 1.0)], "als"));
-        sink.write(Kind::Recommendations, &batch).unwrap();
+        sink.write(ListKind::Recommendations, &batch).unwrap();
         if round == 0 {
             println!("ready");
         }
@@ -602,6 +618,27 @@ fn a_killed_publisher_leaves_the_old_run_served() {
     let left: Vec<_> =
         std::fs::read_dir(store.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".lock")), "{left:?}");
+}
+
+#[test]
+fn a_database_of_the_first_schema_is_brought_up_to_date() {
+    let store = Sqlite::new();
+    publish(&mut *store.sink(), "old", &run_of("old")).unwrap();
+    let served = store.read();
+    // Back to what version 1 left: no tables and views of the kinds of list that came later.
+    let connection = Connection::open(store.path()).unwrap();
+    connection
+        .execute_batch(
+            "DROP VIEW bought_together_current; DROP VIEW trending_current;
+             DROP TABLE bought_together_1; DROP TABLE trending_1; UPDATE nightshelf_schema SET version = 1",
+        )
+        .unwrap();
+    drop(connection);
+    let mut sink = SqliteSink::open(&store.path()).unwrap();
+    assert_eq!(store.read(), served);
+    publish(&mut sink, "new", &run_of("new")).unwrap();
+    sink.rollback(None).unwrap();
+    assert_eq!(store.read(), served);
 }
 
 #[test]

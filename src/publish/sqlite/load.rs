@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, ErrorCode, Transaction, params};
 
-use crate::recommendations::ListBatch;
+use crate::recommendations::{ListBatch, ListKind};
 
 use super::{
-    Expected, Kind, LoadLock, Loading, PublishError, RunHeader, RunSequence, Store, Tally,
+    Expected, LoadLock, Loading, PublishError, RunHeader, RunSequence, Store, Tally,
     schema::{create_index, create_tables, drop_tables, table},
     writing,
 };
@@ -96,7 +96,7 @@ pub(super) fn write(
     store: &Store,
     connection: &mut Connection,
     loading: &Loading,
-    kind: Kind,
+    kind: ListKind,
     lists: &ListBatch<'_>,
 ) -> Result<Tally, PublishError> {
     check_scores(kind, lists)?;
@@ -149,7 +149,7 @@ pub(super) fn verify(
     expected: &Expected,
 ) -> Result<Tally, PublishError> {
     let mut total = Tally::default();
-    for kind in Kind::ALL {
+    for kind in ListKind::ALL {
         let transaction = writing(store, connection)?;
         check_current(store, &transaction, loading)?;
         if let Err(error) = create_index(&transaction, kind, loading.sequence) {
@@ -178,7 +178,7 @@ pub(super) fn verify(
     Ok(total)
 }
 
-fn first_duplicate(transaction: &Transaction<'_>, kind: Kind, sequence: RunSequence) -> rusqlite::Result<String> {
+fn first_duplicate(transaction: &Transaction<'_>, kind: ListKind, sequence: RunSequence) -> rusqlite::Result<String> {
     let (table, key) = (table(kind, sequence), kind.key_column());
     transaction.query_row(
         &format!("SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 1"),
@@ -188,7 +188,7 @@ fn first_duplicate(transaction: &Transaction<'_>, kind: Kind, sequence: RunSeque
 }
 
 /// What a table adds up to.
-fn tally(connection: &Connection, kind: Kind, sequence: RunSequence) -> rusqlite::Result<Tally> {
+fn tally(connection: &Connection, kind: ListKind, sequence: RunSequence) -> rusqlite::Result<Tally> {
     let (table, key) = (table(kind, sequence), kind.key_column());
     let mut statement = connection.prepare(&format!("SELECT {key}, source, n_items, items FROM {table}"))?;
     let mut rows = statement.query([])?;

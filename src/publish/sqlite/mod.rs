@@ -16,9 +16,9 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::recommendations::ListBatch;
+use crate::recommendations::{ListBatch, ListKind};
 
-use super::{Committed, Expected, Kind, PublishError, RunHeader, RunSequence, Sink, Status, Tally};
+use super::{Committed, Expected, PublishError, RunHeader, RunSequence, Sink, Status, Tally};
 use lock::LoadLock;
 
 /// How long a writer waits for another one's transaction; those take a fraction of a second.
@@ -103,7 +103,7 @@ impl Sink for SqliteSink {
         Ok(sequence)
     }
 
-    fn write(&mut self, kind: Kind, lists: &ListBatch<'_>) -> Result<Tally, PublishError> {
+    fn write(&mut self, kind: ListKind, lists: &ListBatch<'_>) -> Result<Tally, PublishError> {
         let (store, connection, loading) = self.begun("write lists")?;
         loading.verified = None;
         load::write(store, connection, loading, kind, lists)

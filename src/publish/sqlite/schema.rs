@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
-use super::{Kind, PublishError, RunSequence, Store, writing};
+use super::{PublishError, RunSequence, Store, writing};
+use crate::recommendations::ListKind;
 
 /// What each version adds to the one before it. Entries are never changed, only added.
-const MIGRATIONS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 1] = [create];
+const MIGRATIONS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 2] = [create, add_kinds_of_lists];
 
 /// Brings the schema up to date.
 pub(super) fn migrate(store: &Store, connection: &mut Connection) -> Result<(), PublishError> {
@@ -60,20 +61,31 @@ fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
              n_lists INTEGER,
              n_entries INTEGER
          ) STRICT;",
-    )?;
-    point_views(transaction, None)
+    )
+}
+
+/// Gives the runs that an earlier version published empty tables of the kinds of list that came later (`bought_together`,
+/// `trending`), so that views can show them after a rollback, too.
+fn add_kinds_of_lists(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let sequences: Vec<RunSequence> = transaction
+        .prepare("SELECT sequence FROM publish_runs")?
+        .query_map([], |row| row.get(0).map(RunSequence))?
+        .collect::<rusqlite::Result<_>>()?;
+    sequences.into_iter().try_for_each(|sequence| create_tables(transaction, sequence))?;
+    let current: Option<i64> = transaction.query_row("SELECT current FROM publish_pointer", [], |row| row.get(0))?;
+    point_views(transaction, current.map(RunSequence))
 }
 
 /// The table of one kind of lists of one run.
-pub(super) fn table(kind: Kind, sequence: RunSequence) -> String {
+pub(super) fn table(kind: ListKind, sequence: RunSequence) -> String {
     format!("{}_{sequence}", kind.name())
 }
 
-/// Makes the empty tables of a run. They have no index while they are loaded.
+/// Makes those of a run's empty tables that are not there. They have no index while they are loaded.
 pub(super) fn create_tables(transaction: &Transaction<'_>, sequence: RunSequence) -> rusqlite::Result<()> {
-    Kind::ALL.iter().try_for_each(|&kind| {
+    ListKind::ALL.iter().try_for_each(|&kind| {
         transaction.execute_batch(&format!(
-            "CREATE TABLE {} (
+            "CREATE TABLE IF NOT EXISTS {} (
                  {} TEXT NOT NULL,
                  n_items INTEGER NOT NULL,
                  items TEXT NOT NULL,
@@ -86,30 +98,31 @@ pub(super) fn create_tables(transaction: &Transaction<'_>, sequence: RunSequence
 }
 
 /// Sorts the keys of a table that has been loaded, and refuses duplicates.
-pub(super) fn create_index(transaction: &Transaction<'_>, kind: Kind, sequence: RunSequence) -> rusqlite::Result<()> {
+pub(super) fn create_index(
+    transaction: &Transaction<'_>,
+    kind: ListKind,
+    sequence: RunSequence,
+) -> rusqlite::Result<()> {
     let (table, key) = (table(kind, sequence), kind.key_column());
     transaction.execute_batch(&format!("CREATE UNIQUE INDEX IF NOT EXISTS {table}_by_{key} ON {table} ({key})"))
 }
 
 /// Removes a run's tables.
 pub(super) fn drop_tables(transaction: &Transaction<'_>, sequence: RunSequence) -> rusqlite::Result<()> {
-    Kind::ALL
+    ListKind::ALL
         .iter()
         .try_for_each(|&kind| transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", table(kind, sequence))))
 }
 
 /// Makes the views of readers show one run, or nothing.
 pub(super) fn point_views(transaction: &Transaction<'_>, sequence: Option<RunSequence>) -> rusqlite::Result<()> {
-    for kind in Kind::ALL {
+    for kind in ListKind::ALL {
         let (name, key) = (kind.name(), kind.key_column());
-        let (columns, fields) = match kind {
-            Kind::Recommendations => ("user_id, rank, item_id, score, source", ", e.value ->> 1, l.source"),
-            Kind::SimilarItems => ("item_id, rank, similar_item_id, score", ", e.value ->> 1"),
-            Kind::Popular => ("placement, rank, item_id, score", ", e.value ->> 1"),
-        };
+        let (source, source_field) = if kind.has_source() { (", source", ", l.source") } else { ("", "") };
+        let columns = format!("{key}, rank, {}, score{source}", kind.entry_column());
         let select = match sequence {
             Some(sequence) => format!(
-                "SELECT l.{key}, e.key + 1, e.value ->> 0{fields} FROM {} AS l, json_each(l.items) AS e",
+                "SELECT l.{key}, e.key + 1, e.value ->> 0, e.value ->> 1{source_field} FROM {} AS l, json_each(l.items) AS e",
                 table(kind, sequence)
             ),
             None => format!("SELECT {} WHERE 0", vec!["NULL"; columns.split(',').count()].join(", ")),

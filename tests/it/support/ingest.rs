@@ -83,6 +83,7 @@ pub(crate) fn ingest_on(config: &Config, n_threads: usize) -> Result<Ingested, E
             as_of: scan.as_of,
             since: scan.since,
             decay: &decay,
+            trend: None,
         };
         let (cells, left_out) = aggregate_buckets::<EventsError>(shards, &places, &ctx, &|_, _| Ok(()))?;
         let (matrix, assembled) = assemble(cells, &all_items, &config.interactions);

@@ -7,7 +7,7 @@ use arrow::{
     compute::cast,
     datatypes::{DataType, Float64Type, TimestampMillisecondType},
 };
-use nightshelf::artifacts::{ListKind, Run};
+use nightshelf::{artifacts::Run, recommendations::ListKind};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rusqlite::Connection;
 
@@ -20,7 +20,7 @@ pub(crate) type Lists = BTreeMap<String, List>;
 /// What the run directory holds.
 pub(crate) fn lists(run: &Run, kind: ListKind) -> Lists {
     let mut lists = Lists::new();
-    for file in run.files_in(kind.folder()) {
+    for file in run.files_in(kind.name()) {
         let mut reader = run.list_reader(kind, &file.path).unwrap();
         while let Some(table) = reader.next().unwrap() {
             for row in table.batch().rows() {
@@ -40,6 +40,8 @@ pub(crate) fn views(database: &Path, kind: ListKind) -> Lists {
         ListKind::Recommendations => ("recommendations_current", "item_id", "source"),
         ListKind::SimilarItems => ("similar_items_current", "similar_item_id", "''"),
         ListKind::Popular => ("popular_current", "item_id", "''"),
+        ListKind::BoughtTogether => ("bought_together_current", "other_item_id", "''"),
+        ListKind::Trending => ("trending_current", "item_id", "''"),
     };
     let key = kind.key_column();
     let sql = format!("SELECT {key}, rank, {item}, score, {source} FROM {view} ORDER BY {key}, rank");
@@ -60,7 +62,7 @@ pub(crate) fn assert_served(database: &Path, run: &Run) {
     for kind in ListKind::ALL {
         let mut held = lists(run, kind);
         held.retain(|_, (entries, _)| !entries.is_empty());
-        assert!(held == views(database, kind), "{} of run {} differ from the views", kind.folder(), run.name());
+        assert!(held == views(database, kind), "{} of run {} differ from the views", kind.name(), run.name());
     }
 }
 
