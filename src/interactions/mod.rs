@@ -10,6 +10,7 @@ mod csr;
 mod decay;
 mod profiles;
 mod rows;
+mod split;
 mod time;
 
 pub use aggregate::{Aggregation, BucketPairs, LeftOut, aggregate, window_start};
@@ -19,6 +20,7 @@ pub use csr::Csr;
 pub use decay::{Decay, from_fixed};
 pub use profiles::{Favourites, Profiles, WINDOWS, favourite_categories};
 pub use rows::{Amount, BucketRows, Part, Row};
+pub use split::{Dealt, HoldOut, PartRef, SplitContext, TestPairs, split_by_time, split_given, split_hold_out};
 pub use time::{DAY, Stamp};
 
 use crate::ids::IdTable;
