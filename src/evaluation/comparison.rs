@@ -106,10 +106,8 @@ pub struct Estimate {
     /// What resampling the people gives; `None` without resamples.
     pub interval: Option<Interval>,
     /// Whether no model is better (only said of known users).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<bool>,
     /// The difference from the best model, where this is not the best one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<Against>,
 }
 

@@ -7,6 +7,8 @@
 mod bootstrap;
 mod comparison;
 mod config;
+#[cfg(test)]
+mod library_tests;
 mod lists;
 mod metrics;
 mod quality;
