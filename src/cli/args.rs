@@ -160,7 +160,7 @@ pub(super) struct EvaluateArgs {
     pub(super) model: Vec<String>,
     /// List lengths to measure at; the first is the headline's, e.g. 20,10,50
     #[arg(short, long, value_name = "K", value_delimiter = ',', num_args = 1)]
-    pub(super) k: Vec<String>,
+    pub(super) k: Vec<usize>,
     /// The metric that orders the table: recall, recall_capped, precision, ndcg, map, mrr, hit_rate
     #[arg(long)]
     pub(super) metric: Option<String>,

@@ -38,9 +38,9 @@ pub(super) fn run(args: &EvaluateArgs, global: &Global) -> anyhow::Result<()> {
 
 /// The flags that stand for keys.
 fn sets(args: &EvaluateArgs) -> Vec<String> {
-    let words = |key: &str, values: &[String], quoted: bool| {
-        let value = |text: &String| if quoted { toml::Value::String(text.clone()).to_string() } else { text.clone() };
-        (!values.is_empty()).then(|| format!("{key}=[{}]", values.iter().map(value).collect::<Vec<_>>().join(", ")))
+    let words = |key: &str, values: &[String]| {
+        let list = || toml::Value::Array(values.iter().cloned().map(toml::Value::String).collect());
+        (!values.is_empty()).then(|| format!("{key}={}", list()))
     };
     let number = |key: &str, value: &Option<String>| value.as_ref().map(|value| format!("{key}={value}"));
     let word =
@@ -51,15 +51,15 @@ fn sets(args: &EvaluateArgs) -> Vec<String> {
         (split, _, _) => split.clone(),
     };
     [
-        words("evaluation.ks", &args.k, false),
+        (!args.k.is_empty()).then(|| format!("evaluation.ks={:?}", args.k)),
         word("evaluation.metric", &args.metric),
         word("evaluation.split", &split),
         number("evaluation.test_days", &args.test_days),
         number("evaluation.folds", &args.folds),
-        words("evaluation.test_starts", &args.test_start, true),
+        words("evaluation.test_starts", &args.test_start),
         number("evaluation.leave_last", &args.leave_last),
         number("evaluation.ratio", &args.ratio),
-        words("evaluation.test_types", &args.test_types, true),
+        words("evaluation.test_types", &args.test_types),
         word("evaluation.repeats", &args.repeats),
         word("evaluation.unknown_items", &args.unknown_items),
         number("evaluation.users", &args.users),

@@ -155,7 +155,12 @@ pub fn compare(
     config: &EvaluationConfig,
 ) -> Comparison {
     let mut scores: Vec<ModelScores> = models.iter().map(|model| frame(model, folds)).collect();
-    for segment in segments {
+    for (at, segment) in segments.iter().enumerate() {
+        // Where nobody is new, all are the known ones.
+        if let Some(same) = segments[..at].iter().position(|other| other.rows == segment.rows) {
+            scores.iter_mut().for_each(|model| repeat(model, same, segment));
+            continue;
+        }
         let units = units(segment, people);
         let n_units = units.iter().max().map_or(0, |most| *most as usize + 1);
         let samples: Vec<Sample> =
@@ -222,6 +227,15 @@ pub fn compare(
         confidence: config.confidence,
         models: scores,
     }
+}
+
+/// The numbers of segment `same` again, under another name and without what is only said of known users.
+fn repeat(model: &mut ModelScores, same: usize, segment: &Segment) {
+    let mut again = model.segments[same].clone();
+    again.segment.clone_from(&segment.name);
+    again.label.clone_from(&segment.label);
+    again.estimates.iter_mut().for_each(|estimate| (estimate.best, estimate.against) = (None, None));
+    model.segments.push(again);
 }
 
 fn frame(model: &ModelRuns, folds: &[String]) -> ModelScores {

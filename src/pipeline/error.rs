@@ -110,8 +110,8 @@ impl PipelineError {
                     .into(),
             ),
             Self::NoTest(_) => Some(
-                "look at --test-types, --test-days, --folds, --repeats and the ids of the test; `all test users are new` \
-                 usually means that its ids are not those of training"
+                "look at --test-types, --test-days, --folds and --repeats; users without a training history only: are the \
+                 test's ids those of training?"
                     .into(),
             ),
             Self::Exchange(ExchangeError::Storage(error)) => error.hint().map(str::to_owned),

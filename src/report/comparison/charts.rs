@@ -259,14 +259,20 @@ fn activity(found: &Comparison) -> Result<Option<Figure>, ReportError> {
     let name = format!("{}@{k}", metric.name());
     let chart = LineChart {
         caption: Caption { id: "chart-activity", title: "The headline metric by activity", desc: &finding },
-        size: (HALF, 340.0),
+        size: (FULL, 340.0),
         x: Axis { name: "tenth of the users by number of training items", log: false, from_zero: false },
         y: Axis { name: &name, log: false, from_zero: true },
         series,
         marks: Vec::new(),
     };
     let svg = chart.draw()?;
-    Ok(Figure::new(finding.clone(), svg, None))
+    let narrow = LineChart {
+        caption: Caption { id: "chart-activity-narrow", ..chart.caption },
+        size: (HALF, 340.0),
+        ..chart.clone()
+    };
+    let narrow = narrow.draw()?;
+    Ok(Figure::new(finding.clone(), svg, narrow))
 }
 
 fn cost(found: &Comparison) -> Result<Option<Figure>, ReportError> {
