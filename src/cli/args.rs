@@ -48,7 +48,7 @@ pub(super) enum Command {
     /// Build a run: events -> run directory -> SQLite
     Build(BuildArgs),
     /// Measure models on held-out data, side by side
-    Evaluate(EvaluateArgs),
+    Evaluate(Box<EvaluateArgs>),
     /// Publish a run, go back to an earlier one, show what is served
     Publish(PublishArgs),
     /// List, show, compare, check and remove runs

@@ -411,7 +411,7 @@ mod tests {
         let twice = ModelRuns { folds: vec![one.folds[0].clone(), one.folds[0].clone()], ..one.clone() };
         let people: Vec<u32> = (0..60).collect();
         let names = ["a".to_owned(), "b".to_owned()];
-        let single = compare(&[one], &names[..1], &[people.clone()], &segments(&[&test]), &config);
+        let single = compare(&[one], &names[..1], std::slice::from_ref(&people), &segments(&[&test]), &config);
         let double = compare(&[twice], &names, &[people.clone(), people], &segments(&[&test, &test]), &config);
         let of = |found: &Comparison| found.models[0].segment("known").unwrap().clone();
         let (single, double) = (of(&single), of(&double));

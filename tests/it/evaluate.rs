@@ -451,7 +451,7 @@ fn two_configs_are_two_candidates() {
     let names: BTreeSet<&str> = models.iter().map(|model| model["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["fast: item_item", "popularity", "slow: item_item"].into());
     // Other data than the first one's cannot be compared when it leads to other tests.
-    fs::write(here.path().join("other.toml"), config("", "item_item") + "[interactions.exclude.view]\n").unwrap();
+    fs::write(here.path().join("other.toml"), config("", "item_item") + "[interactions.exclude.view]\nwithin_days = 3\n").unwrap();
     let ran = evaluate(here.path(), &["--config", "slow.toml", "--config", "other.toml"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("are not tested on the same"), "{}", ran.stderr);

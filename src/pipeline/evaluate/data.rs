@@ -253,7 +253,7 @@ fn time_plans(config: &Config, end: Stamp) -> Result<Vec<Plan>, PipelineError> {
         let since = config.events.window_days.map(|days| window_start(as_of, days));
         // The last test ends with the newest event: its day says enough.
         let last_day = Stamp(until.0 / DAY * DAY);
-        let name = format!("{} to {}", day(from), day(if from.0 % DAY == 0 { last_day } else { until }));
+        let name = format!("{} to {}", day(from), day(if from.0.is_multiple_of(DAY) { last_day } else { until }));
         Ok(Plan { name, deal: Deal::Time { from, until }, as_of: Some(as_of), since })
     };
     starts.into_iter().map(plan).collect()
