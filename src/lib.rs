@@ -13,9 +13,9 @@
 //! 6  main.rs, cli                            parse, dispatch, print, exit code
 //! 5  pipeline                                the order of the work
 //! 4  events, catalog, artifacts, publish,
-//!    report, synth                           formats: every row that enters or leaves
+//!    report, synth, exchange                 formats: every row that enters or leaves
 //! 3  storage                                 bytes in local files and S3 objects
-//! 2  recommendations                         pure
+//! 2  recommendations, evaluation             pure
 //! 1  interactions, model                     pure
 //! 0  ids, linalg                             pure
 //!    config, telemetry                       beside the stairs
@@ -28,7 +28,9 @@ pub mod artifacts;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod evaluation;
 pub mod events;
+pub mod exchange;
 pub mod ids;
 pub mod interactions;
 pub mod linalg;

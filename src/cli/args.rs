@@ -47,6 +47,8 @@ pub(super) enum Command {
     Synth(SynthArgs),
     /// Build a run: events -> run directory -> SQLite
     Build(BuildArgs),
+    /// Measure models on held-out data, side by side
+    Evaluate(Box<EvaluateArgs>),
     /// Publish a run, go back to an earlier one, show what is served
     Publish(PublishArgs),
     /// List, show, compare, check and remove runs
@@ -141,6 +143,82 @@ pub(super) struct BuildArgs {
     #[arg(long)]
     pub(super) threads: Option<usize>,
     /// Print the summary as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EvaluateArgs {
+    /// Config file (repeatable: each is a candidate); without it, ./nightshelf.toml if there is one
+    #[arg(short, long, value_name = "FILE", env = "NIGHTSHELF_CONFIG")]
+    pub(super) config: Vec<PathBuf>,
+    /// Set one key in all configs, e.g. --set model.als.n_factors=128 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) sets: Vec<String>,
+    /// Model instead of the config's (repeatable: each is a candidate); popularity is always added
+    #[arg(long, value_name = "MODEL")]
+    pub(super) model: Vec<String>,
+    /// List lengths to measure at; the first is the headline's, e.g. 20,10,50
+    #[arg(short, long, value_name = "K", value_delimiter = ',', num_args = 1)]
+    pub(super) k: Vec<usize>,
+    /// The metric that orders the table: recall, recall_capped, precision, ndcg, map, mrr, hit_rate
+    #[arg(long)]
+    pub(super) metric: Option<String>,
+    /// Training events: directories, files, globs, s3:// prefixes (instead of events.paths)
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(super) train: Vec<String>,
+    /// Test events, in the layout of the training events; without them, a split of the events
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["split", "test_days", "folds", "test_start", "leave_last", "ratio"])]
+    pub(super) test: Vec<String>,
+    /// How to split the events: time, leave-last, ratio
+    #[arg(long)]
+    pub(super) split: Option<String>,
+    /// Split by time: days of each test
+    #[arg(long, value_name = "DAYS")]
+    pub(super) test_days: Option<String>,
+    /// Split by time: how many tests, each before the next
+    #[arg(long, value_name = "N")]
+    pub(super) folds: Option<String>,
+    /// Split by time: the tests' first days, instead of counting back from the last event
+    #[arg(long, value_name = "DAY", num_args = 1..)]
+    pub(super) test_start: Vec<String>,
+    /// Split per user: how many of his last pairs are the test (implies --split leave-last)
+    #[arg(long, value_name = "N", conflicts_with = "ratio")]
+    pub(super) leave_last: Option<String>,
+    /// Split per user: which share of his pairs is the test (implies --split ratio)
+    #[arg(long, value_name = "SHARE")]
+    pub(super) ratio: Option<String>,
+    /// Event types that make an item relevant; default: purchases, or all where there are none
+    #[arg(long, value_name = "TYPE", value_delimiter = ',', num_args = 1)]
+    pub(super) test_types: Vec<String>,
+    /// May an item that the user already dealt with be relevant: rules (as a build has it), allow, new-only
+    #[arg(long, value_name = "HOW")]
+    pub(super) repeats: Option<String>,
+    /// Relevant items that training does not know: miss, drop
+    #[arg(long, value_name = "HOW")]
+    pub(super) unknown_items: Option<String>,
+    /// Draw so many of the test users
+    #[arg(long, value_name = "N")]
+    pub(super) users: Option<String>,
+    /// Seed of the draws
+    #[arg(long)]
+    pub(super) seed: Option<String>,
+    /// Measure lists of another program, too: Parquet with user_id and items, or user_id, item_id and rank (repeatable)
+    #[arg(long, value_name = "NAME=PATH")]
+    pub(super) lists: Vec<String>,
+    /// Write train.parquet and test.parquet of the split to this directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) export_split: Option<PathBuf>,
+    /// Write the metrics of every user to this Parquet file
+    #[arg(long, value_name = "FILE")]
+    pub(super) per_user: Option<PathBuf>,
+    /// Write the comparison page to this HTML file
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+    /// Threads; 0 takes one a core. The result does not depend on it
+    #[arg(long)]
+    pub(super) threads: Option<usize>,
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
 }

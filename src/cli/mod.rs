@@ -7,6 +7,7 @@ mod args;
 mod ask;
 mod build;
 mod config;
+mod evaluate;
 mod exit;
 mod output;
 mod progress;
@@ -36,6 +37,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         Command::Synth(args) => synth::run(&args, &cli.global),
         Command::Build(args) => build::run(&args, &cli.global),
+        Command::Evaluate(args) => evaluate::run(&args, &cli.global),
         Command::Publish(args) => publish::run(&args, &cli.global),
         Command::Runs(args) => runs::run(&args, &cli.global),
         Command::Recommend(args) => ask::recommend(&args, &cli.global),

@@ -15,7 +15,8 @@ pub use template::TEMPLATE;
 
 use crate::{
     catalog::CatalogConfig,
-    events::{EventsConfig, OrdersConfig, PurchaseSource},
+    evaluation::EvaluationConfig,
+    events::{EventsConfig, OrdersConfig, PurchaseSource, parse_instant},
     interactions::{EventTypes, InteractionsConfig, Kind, Role, kinds},
     model::ModelConfig,
     publish::PublishConfig,
@@ -43,6 +44,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// Lists and rules.
     pub recommendations: RecommendConfig,
+    /// What `evaluate` measures, and on what.
+    pub evaluation: EvaluationConfig,
     /// Where runs go.
     pub publish: PublishConfig,
     /// How S3 is reached.
@@ -87,6 +90,15 @@ impl Config {
         self.catalog.check("catalog")?;
         self.model.check("model")?;
         self.recommendations.check("recommendations")?;
+        self.evaluation.check("evaluation")?;
+        for text in &self.evaluation.test_starts {
+            parse_instant(text, false).map_err(|why| format!("evaluation.test_starts: {why}"))?;
+        }
+        if let Some(name) = self.evaluation.test_types.iter().find(|name| !kinds.iter().any(|kind| kind.name == **name))
+        {
+            let known = kinds.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(format!("evaluation.test_types must be of {known}, one is {name}"));
+        }
         self.publish.check("publish")?;
         self.s3.check("s3")
     }

@@ -20,6 +20,7 @@ mod scan;
 
 pub use config::{ColumnNames, EventsConfig, Preset, TimestampUnit};
 pub use error::EventsError;
+pub(crate) use instants::parse as parse_instant;
 pub use orders::{OrderColumns, OrdersConfig, PurchaseSource};
 pub use reasons::{Counts, Reason};
 pub use scan::{Scan, ScanInput, ScanProgress, Shard, scan};

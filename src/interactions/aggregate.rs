@@ -108,7 +108,7 @@ impl Event {
 #[must_use]
 pub fn aggregate(parts: Vec<Part<'_>>, ctx: &Aggregation<'_>) -> BucketPairs {
     let mut left_out = LeftOut::default();
-    let (ids, maps) = merge_users(&parts);
+    let (ids, maps) = merge_users(&parts.iter().map(|part| part.users).collect::<Vec<_>>());
     let amounts = amounts_by_user(&parts, &maps, ctx);
     let (starts, mut events) = events_by_user(parts, &maps, ids.len(), ctx, &mut left_out);
 
@@ -133,7 +133,7 @@ pub fn aggregate(parts: Vec<Part<'_>>, ctx: &Aggregation<'_>) -> BucketPairs {
             continue;
         }
         active_days(own, &mut days);
-        if is_bot(own.len(), days.len(), ctx) {
+        if is_bot(own.len(), days.len(), ctx.as_of.is_some(), ctx.config) {
             left_out.bots += 1;
             left_out.bot_events += own.len() as u64;
             continue;
@@ -163,17 +163,17 @@ pub fn aggregate(parts: Vec<Part<'_>>, ctx: &Aggregation<'_>) -> BucketPairs {
     out
 }
 
-/// Ascending ids of all parts' users, and for each part the way from its numbers to places among them.
-fn merge_users(parts: &[Part<'_>]) -> (IdTable, Vec<Vec<u32>>) {
-    let mut all: Vec<(u128, u32, u32)> = Vec::with_capacity(parts.iter().map(|part| part.users.len()).sum());
-    for (number, part) in parts.iter().enumerate() {
-        all.extend(part.users.iter().enumerate().map(|(user, id)| (prefix(id), number as u32, user as u32)));
+/// Ascending ids of all tables' users, and for each table the way from its numbers to places among them.
+pub(super) fn merge_users(tables: &[&IdTable]) -> (IdTable, Vec<Vec<u32>>) {
+    let mut all: Vec<(u128, u32, u32)> = Vec::with_capacity(tables.iter().map(|users| users.len()).sum());
+    for (number, users) in tables.iter().enumerate() {
+        all.extend(users.iter().enumerate().map(|(user, id)| (prefix(id), number as u32, user as u32)));
     }
-    let id_of = |&(_, part, user): &(u128, u32, u32)| parts[part as usize].users.get(user as usize);
+    let id_of = |&(_, part, user): &(u128, u32, u32)| tables[part as usize].get(user as usize);
     // The first 16 bytes decide nearly always, and comparing them is one instruction or two.
     all.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| id_of(a).cmp(id_of(b))).then((a.1, a.2).cmp(&(b.1, b.2))));
     let mut ids = IdTable::with_capacity(all.len(), all.len() * 12);
-    let mut maps: Vec<Vec<u32>> = parts.iter().map(|part| vec![0; part.users.len()]).collect();
+    let mut maps: Vec<Vec<u32>> = tables.iter().map(|users| vec![0; users.len()]).collect();
     let mut previous: Option<&str> = None;
     for entry in &all {
         let id = id_of(entry);
@@ -307,11 +307,11 @@ fn active_days(events: &[Event], days: &mut Vec<u32>) {
     days.dedup();
 }
 
-fn is_bot(n_events: usize, n_days: usize, ctx: &Aggregation<'_>) -> bool {
-    let config = ctx.config;
+/// Whether so many events on so many days are taken for a bot's.
+pub(super) fn is_bot(n_events: usize, n_days: usize, timed: bool, config: &InteractionsConfig) -> bool {
     let too_many = config.max_events > 0 && n_events as u64 > config.max_events;
     // Without times there are no days to speak of a rate.
-    let too_fast = ctx.as_of.is_some()
+    let too_fast = timed
         && config.max_events_per_active_day > 0.0
         && n_events as f64 > config.max_events_per_active_day * n_days as f64;
     too_many || too_fast

@@ -11,6 +11,7 @@ mod csr;
 mod decay;
 mod profiles;
 mod rows;
+mod split;
 mod time;
 mod trend;
 
@@ -22,6 +23,7 @@ pub use csr::Csr;
 pub use decay::{Decay, from_fixed};
 pub use profiles::{Favourites, Profiles, WINDOWS, favourite_categories};
 pub use rows::{Amount, BucketRows, Part, Row};
+pub use split::{Dealt, HoldOut, PartRef, SplitContext, TestPairs, split_by_time, split_given, split_hold_out};
 pub use time::{DAY, Stamp};
 pub use trend::{ACTED_BEFORE, ACTED_NOW, TrendWindows};
 

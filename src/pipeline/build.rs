@@ -184,7 +184,7 @@ fn run_name(config: &Config, options: &BuildOptions) -> String {
 }
 
 /// Reads events and orders, and fails when too many rows are dirty.
-fn read(
+pub(super) fn read(
     config: &Config,
     kinds: &[Kind],
     storage: &Storage,

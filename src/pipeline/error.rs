@@ -8,6 +8,7 @@ use crate::{
     artifacts::ArtifactError,
     catalog::CatalogError,
     events::{Counts, EventsError, Reason},
+    exchange::ExchangeError,
     model::ModelError,
     publish::PublishError,
     recommendations::RecommendError,
@@ -53,6 +54,21 @@ pub enum PipelineError {
         /// `events.max_rejected_ratio`.
         allowed: f64,
     },
+    /// Files of other programs.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// A file that is no part of a run could not be written.
+    #[error("writing {}", path.display())]
+    Write {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Nobody can be tested.
+    #[error("there is nothing to evaluate on: {0}")]
+    NoTest(String),
     /// Nothing is left to learn from.
     #[error("nothing is left to build from: {0}")]
     Empty(String),
@@ -93,6 +109,12 @@ impl PipelineError {
                  events.until and events.window_days"
                     .into(),
             ),
+            Self::NoTest(_) => Some(
+                "look at --test-types, --test-days, --folds and --repeats; users without a training history only: are the \
+                 test's ids those of training?"
+                    .into(),
+            ),
+            Self::Exchange(ExchangeError::Storage(error)) => error.hint().map(str::to_owned),
             Self::Unknown { hint, .. } => Some(hint.clone()),
             _ => None,
         }

@@ -1,11 +1,12 @@
 //! Pipeline: the order of the work.
 //!
-//! In: a checked config. Out: a run directory, a published run, answers to questions.
+//! In: a checked config. Out: a run directory, a published run, answers to questions, models side by side.
 //! Refuses: arithmetic and formats; a stage does its own.
 
 mod ask;
 mod build;
 mod error;
+mod evaluate;
 mod facts;
 mod history;
 mod ingest;
@@ -22,6 +23,10 @@ mod summary;
 pub use ask::{Contribution, NamedItem, SimilarList, UserList, Why, explain, placement, recommend, similar};
 pub use build::build;
 pub use error::PipelineError;
+pub use evaluate::{
+    Candidate, DataFacts, Evaluation, EvaluationData, EvaluationInputs, EvaluationOptions, Fold, FoldCounts, FoldFacts,
+    ForeignFacts, Training, evaluate, score,
+};
 pub use facts::BuildOptions;
 pub use ingest::{aggregate_buckets, number_items};
 pub use observer::{Observer, Silent};

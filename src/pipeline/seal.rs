@@ -20,7 +20,8 @@ use super::{
 };
 
 /// Config keys that do not determine the result.
-const OBSERVED_KEYS: [&str; 6] = ["build", "events.paths", "orders.paths", "catalog.path", "publish", "s3"];
+const OBSERVED_KEYS: [&str; 7] =
+    ["build", "events.paths", "orders.paths", "catalog.path", "evaluation", "publish", "s3"];
 
 /// A finished build.
 #[derive(Debug)]

@@ -193,6 +193,7 @@ impl<'a> Recommender<'a> {
             lists.scores.extend(list.iter().map(|entry| entry.score));
             lists.offsets.push(lists.items.len());
             lists.sources.push(filled.source);
+            lists.n_from_model.push(filled.ends.first().map_or(0, |&(_, end)| end) as u32);
             if self.is_scored(user.history) {
                 // Back for the next block.
                 scratch.lists[next_scored] = list;

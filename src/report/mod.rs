@@ -1,10 +1,11 @@
-//! Report: one self-contained page that shows what a run did.
+//! Report: one self-contained page that shows what a run did, or how models compare.
 //!
-//! In: [`ReportData`], plain numbers and words that the pipeline counted. Out: the HTML page as one string.
+//! In: [`ReportData`] or [`ComparisonData`], plain numbers and words that the pipeline counted. Out: the HTML page as one string.
 //! Refuses: files, clocks, requests to anywhere, and numbers that are not numbers.
 
 mod charts;
 mod check;
+mod comparison;
 mod data;
 mod dates;
 mod days;
@@ -14,6 +15,7 @@ mod page;
 mod stats;
 mod svg;
 
+pub use comparison::{ComparedFold, ComparisonData, render_comparison};
 pub use data::{
     Coverage, DaySeries, EventsByDay, ExampleAction, ExampleUser, FilterStep, Headline, Histogram, InputFile,
     ListSource, ListSources, ListedItem, LongTail, LorenzPoint, LossPoint, RankPoint, RejectedReason, ReportData,

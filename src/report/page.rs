@@ -13,10 +13,11 @@ use super::{
 };
 
 /// Templates by name. All of them end in `.html`, so all of them escape what they print.
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 10] = [
     ("page.html", include_str!("templates/page.html")),
     ("macros.html", include_str!("templates/macros.html")),
     ("report.html", include_str!("templates/report.html")),
+    ("comparison.html", include_str!("templates/comparison.html")),
     ("parts/input.html", include_str!("templates/parts/input.html")),
     ("parts/shop.html", include_str!("templates/parts/shop.html")),
     ("parts/model.html", include_str!("templates/parts/model.html")),
@@ -45,11 +46,23 @@ fn page(environment: &Environment<'_>, data: &ReportData, charts: &Charts) -> Re
     environment.get_template("report.html")?.render(context! {
         data => Value::from(Serde(data)),
         charts => Value::from(Serde(charts)),
-        style => Value::from_safe_string(STYLE.to_owned()),
+        classes => bars::CLASSES,
+        ..frame("")
+    })
+}
+
+/// Renders another page of the same frame, with rules of style of its own.
+pub(super) fn render_template(name: &str, values: Value, style: &str) -> Result<String, minijinja::Error> {
+    environment()?.get_template(name)?.render(context! { ..values, ..frame(style) })
+}
+
+/// What every page needs.
+fn frame(more_style: &str) -> Value {
+    context! {
+        style => Value::from_safe_string(format!("{STYLE}{more_style}")),
         script => Value::from_safe_string(SCRIPT.to_owned()),
         script_hash => base64(&Sha256::digest(SCRIPT.as_bytes())),
-        classes => bars::CLASSES,
-    })
+    }
 }
 
 fn environment() -> Result<Environment<'static>, minijinja::Error> {
@@ -64,6 +77,7 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     environment.add_filter("bytes", |n: f64| format::bytes(n));
     environment.add_filter("score", |value: f64| format::score(value));
     environment.add_filter("clip", |text: &str, limit: usize| format::clip(text, limit));
+    environment.add_filter("fixed", |value: f64| format!("{value:.4}"));
     environment.add_filter("instant", instant);
     environment.add_function("cellbar", |share: f64, class: &str, rest: Option<&str>| {
         Value::from_safe_string(bars::cell(share, class, rest.unwrap_or("rail")))

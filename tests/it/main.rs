@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod build;
+mod evaluate;
 mod floors;
 mod ingest;
 mod item_lists;

@@ -9,7 +9,9 @@ pub(super) mod bars;
 pub(super) mod columns;
 pub(super) mod line;
 pub(super) mod lorenz;
+pub(super) mod rows;
 pub(super) mod scale;
+pub(super) mod scatter;
 
 use std::fmt::Write;
 
