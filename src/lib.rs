@@ -15,7 +15,7 @@
 //! 4  events, catalog, artifacts, publish,
 //!    report, synth, exchange                 formats: every row that enters or leaves
 //! 3  storage                                 bytes in local files and S3 objects
-//! 2  recommendations, evaluation             pure
+//! 2  recommendations, evaluation, tuning     pure
 //! 1  interactions, model                     pure
 //! 0  ids, linalg                             pure
 //!    config, telemetry                       beside the stairs
@@ -42,3 +42,4 @@ pub mod report;
 pub mod storage;
 pub mod synth;
 pub mod telemetry;
+pub mod tuning;

@@ -26,6 +26,7 @@ mod profiles;
 mod prune;
 mod run;
 mod run_writer;
+mod trial_journal;
 mod verify;
 
 pub use diff::{CountChange, DiffOptions, ItemMove, ListDiff, RunDiff, UserMove, ValueChange, diff};
@@ -43,4 +44,5 @@ pub use profiles::{ProfileRows, write_profiles};
 pub use prune::{Pruned, prune};
 pub use run::{DamagedRun, Run, RunListing, list_runs, open_run};
 pub use run_writer::RunWriter;
+pub use trial_journal::TrialJournal;
 pub use verify::{Problem, Verification, verify};

@@ -49,6 +49,8 @@ pub(super) enum Command {
     Build(BuildArgs),
     /// Measure models on held-out data, side by side
     Evaluate(Box<EvaluateArgs>),
+    /// Search a model's settings on tests inside the events, and write the best as a config
+    Tune(Box<TuneArgs>),
     /// Publish a run, go back to an earlier one, show what is served
     Publish(PublishArgs),
     /// List, show, compare, check and remove runs
@@ -215,6 +217,63 @@ pub(super) struct EvaluateArgs {
     /// Write the comparison page to this HTML file
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+    /// Threads; 0 takes one a core. The result does not depend on it
+    #[arg(long)]
+    pub(super) threads: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TuneArgs {
+    #[command(flatten)]
+    pub(super) source: ConfigSource,
+    /// Model instead of the config's
+    #[arg(long)]
+    pub(super) model: Option<String>,
+    /// Config file to write
+    #[arg(short, long, value_name = "FILE", default_value = "tuned.toml")]
+    pub(super) out: PathBuf,
+    /// Write over --out if it is there
+    #[arg(long)]
+    pub(super) force: bool,
+    /// File of measurements, from which an interrupted search goes on; default: --out with the ending .jsonl
+    #[arg(long, value_name = "FILE")]
+    pub(super) journal: Option<PathBuf>,
+    /// Settings to try, the configured ones included
+    #[arg(long, value_name = "N")]
+    pub(super) trials: Option<String>,
+    /// Events to tune on: directories, files, globs, s3:// prefixes (instead of events.paths)
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(super) train: Vec<String>,
+    /// List length to measure at
+    #[arg(short, long, value_name = "K", value_delimiter = ',', num_args = 1)]
+    pub(super) k: Vec<usize>,
+    /// What is to be best: recall, recall_capped, precision, ndcg, map, mrr, hit_rate
+    #[arg(long)]
+    pub(super) metric: Option<String>,
+    /// How to split the events: time, leave-last, ratio
+    #[arg(long)]
+    pub(super) split: Option<String>,
+    /// Split per user: which share of his pairs is the test
+    #[arg(long, value_name = "SHARE")]
+    pub(super) ratio: Option<String>,
+    /// Split by time: days of each test
+    #[arg(long, value_name = "DAYS")]
+    pub(super) test_days: Option<String>,
+    /// Split by time: how many tests each trial is measured on
+    #[arg(long, value_name = "N")]
+    pub(super) folds: Option<String>,
+    /// Split by time: test on the newest days, which are otherwise kept for `evaluate`
+    #[arg(long)]
+    pub(super) newest: bool,
+    /// May an item that the user already dealt with be relevant: rules (as a build has it), allow, new-only
+    #[arg(long, value_name = "HOW")]
+    pub(super) repeats: Option<String>,
+    /// Seed of the search
+    #[arg(long)]
+    pub(super) seed: Option<String>,
     /// Threads; 0 takes one a core. The result does not depend on it
     #[arg(long)]
     pub(super) threads: Option<usize>,

@@ -59,7 +59,7 @@ fn code(error: &anyhow::Error) -> u8 {
         _ => None,
     });
     match (error.downcast_ref::<PipelineError>(), publish) {
-        (Some(PipelineError::Config(_)), _) => USAGE,
+        (Some(PipelineError::Config(_) | PipelineError::Space(_)), _) => USAGE,
         (Some(PipelineError::Rejected { .. }), _) => REFUSED,
         (_, Some(PublishError::Superseded { .. })) => SUPERSEDED,
         (_, Some(PublishError::PartlyPublished { .. })) => PARTLY,

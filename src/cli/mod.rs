@@ -14,6 +14,7 @@ mod progress;
 mod publish;
 mod runs;
 mod synth;
+mod tune;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -38,6 +39,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Synth(args) => synth::run(&args, &cli.global),
         Command::Build(args) => build::run(&args, &cli.global),
         Command::Evaluate(args) => evaluate::run(&args, &cli.global),
+        Command::Tune(args) => tune::run(&args, &cli.global),
         Command::Publish(args) => publish::run(&args, &cli.global),
         Command::Runs(args) => runs::run(&args, &cli.global),
         Command::Recommend(args) => ask::recommend(&args, &cli.global),

@@ -131,6 +131,15 @@ fn anchor(config: &mut Config, directory: &Path) {
     anchored(&mut config.publish.sqlite.path);
 }
 
+impl Config {
+    /// The same config with paths that hold in any directory, given the one that they are relative to.
+    #[must_use]
+    pub fn with_absolute_paths(mut self, directory: &Path) -> Self {
+        anchor(&mut self, directory);
+        self
+    }
+}
+
 /// Writes the anchored paths back over those that the file has.
 fn write_anchored(table: &mut Table, config: &Config) {
     let list = |paths: &[String]| Value::Array(paths.iter().cloned().map(Value::String).collect());

@@ -22,6 +22,7 @@ use crate::{
     publish::PublishConfig,
     recommendations::RecommendConfig,
     storage::S3Config,
+    tuning::TuneConfig,
 };
 
 /// Everything that a build depends on.
@@ -48,6 +49,8 @@ pub struct Config {
     pub evaluation: EvaluationConfig,
     /// Where runs go.
     pub publish: PublishConfig,
+    /// How settings are searched.
+    pub tune: TuneConfig,
     /// How S3 is reached.
     pub s3: S3Config,
 }
@@ -100,6 +103,7 @@ impl Config {
             return Err(format!("evaluation.test_types must be of {known}, one is {name}"));
         }
         self.publish.check("publish")?;
+        self.tune.check("tune")?;
         self.s3.check("s3")
     }
 

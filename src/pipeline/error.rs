@@ -14,6 +14,7 @@ use crate::{
     recommendations::RecommendError,
     report::ReportError,
     storage::StorageError,
+    tuning::SpaceError,
 };
 
 /// Why a pipeline stopped.
@@ -66,6 +67,9 @@ pub enum PipelineError {
         #[source]
         source: std::io::Error,
     },
+    /// Settings to search that the model does not have.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
     /// Nobody can be tested.
     #[error("there is nothing to evaluate on: {0}")]
     NoTest(String),

@@ -19,6 +19,7 @@ mod publish;
 mod report_data;
 mod seal;
 mod summary;
+mod tune;
 
 pub use ask::{Contribution, NamedItem, SimilarList, UserList, Why, explain, placement, recommend, similar};
 pub use build::build;
@@ -33,3 +34,4 @@ pub use observer::{Observer, Silent};
 pub use publish::{Published, publish, sqlite_sink};
 pub use seal::Built;
 pub use summary::Summary;
+pub use tune::{Measured, TuneOptions, Tuned, tune};

@@ -20,8 +20,8 @@ use super::{
 };
 
 /// Config keys that do not determine the result.
-const OBSERVED_KEYS: [&str; 7] =
-    ["build", "events.paths", "orders.paths", "catalog.path", "evaluation", "publish", "s3"];
+const OBSERVED_KEYS: [&str; 8] =
+    ["build", "events.paths", "orders.paths", "catalog.path", "evaluation", "publish", "s3", "tune"];
 
 /// A finished build.
 #[derive(Debug)]

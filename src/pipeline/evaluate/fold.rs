@@ -151,6 +151,28 @@ impl Fold {
         }
     }
 
+    /// The same test with training on a seeded share of the users: the others keep their rows and train nothing.
+    ///
+    /// Cost: a copy of the training matrix.
+    #[must_use]
+    pub fn trained_on(&self, share: f64, seed: u64) -> Self {
+        let training = &self.training;
+        let mut interactions = training.interactions.clone();
+        let below = (share * 2f64.powi(64)) as u64;
+        for (trains, user) in interactions.trains.iter_mut().zip(training.interactions.users.iter()) {
+            // The hash deals users to buckets, too: mixed with the seed, it deals them anew.
+            *trains &= (id_hash(user.as_bytes()) ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32) < below;
+        }
+        let training = Training {
+            interactions,
+            catalog: training.catalog.clone(),
+            n_users_of: training.n_users_of.clone(),
+            n_users: training.n_users,
+            last: None,
+        };
+        Self { training: Arc::new(training), ..self.clone() }
+    }
+
     /// The number of `item`: training's, or one behind for an item that only the test knows.
     #[must_use]
     pub fn item_number(&self, item: &str) -> Option<u32> {

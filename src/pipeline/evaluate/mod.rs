@@ -344,7 +344,7 @@ fn export(folder: &Path, data: &EvaluationData) -> Result<(), PipelineError> {
     Ok(())
 }
 
-fn fold_facts(fold: &Fold) -> FoldFacts {
+pub(super) fn fold_facts(fold: &Fold) -> FoldFacts {
     let as_of = fold.as_of.and_then(|at| Timestamp::from_second(at.unix()).ok()).map(|at| at.to_string());
     FoldFacts { name: fold.name.clone(), as_of, counts: fold.counts }
 }
