@@ -55,7 +55,7 @@ fn ingest(config: &Config) -> Interactions {
         decay: &decay,
         trend: None,
     };
-    let (cells, _) = aggregate_buckets(shards, &places, &ctx, &|_, _| Ok::<(), ()>(())).unwrap();
+    let (cells, _) = aggregate_buckets(shards, &places, &ctx, false, &|_, _| Ok::<(), ()>(())).unwrap();
     assemble(cells, &items, &config.interactions).0
 }
 

@@ -137,6 +137,7 @@ fn recommend(c: &mut Criterion) {
         indices: (0..N_USERS as u32).collect(),
         values: vec![1.0; N_USERS],
         n_cols: N_ITEMS,
+        ..Csr::default()
     };
     let excluded = Csr { values: Vec::new(), ..histories.clone() };
     let ids: Vec<String> = (0..N_ITEMS).map(|item| format!("{item:06}")).collect();

@@ -42,7 +42,7 @@ impl TrialJournal {
         let first = lines.next();
         // Compared as text: numbers that went through JSON may differ in their last bit.
         if let Some(first) = first
-            && first != heading.to_string()
+            && heading.to_string() != first
         {
             let is_journal = first.starts_with("{\"search\":");
             return Err(ArtifactError::damaged(

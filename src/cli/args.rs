@@ -120,7 +120,7 @@ pub(super) struct BuildArgs {
     /// Catalogue (instead of catalog.path)
     #[arg(long, value_name = "PATH")]
     pub(super) catalog: Option<String>,
-    /// Model: als, item_item, popularity
+    /// Model: als, item_item, ease, slim, graph, blend, popularity
     #[arg(long)]
     pub(super) model: Option<String>,
     /// Length of a list

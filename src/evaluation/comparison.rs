@@ -326,6 +326,7 @@ mod tests {
                 indptr: (0..=60).map(|user| 2 * user).collect(),
                 indices: (0..60).flat_map(|user| [user % 7, 9]).collect(),
                 values: Vec::new(),
+                times: Vec::new(),
                 n_cols: 10,
             },
             unknown_items: IdTable::new(),

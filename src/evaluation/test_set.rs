@@ -71,7 +71,10 @@ pub fn select_rows(matrix: &Csr, rows: &[u32]) -> Csr {
         let range = matrix.indptr[row as usize]..matrix.indptr[row as usize + 1];
         out.indices.extend_from_slice(&matrix.indices[range.clone()]);
         if !matrix.values.is_empty() {
-            out.values.extend_from_slice(&matrix.values[range]);
+            out.values.extend_from_slice(&matrix.values[range.clone()]);
+        }
+        if !matrix.times.is_empty() {
+            out.times.extend_from_slice(&matrix.times[range]);
         }
         out.indptr.push(out.indices.len());
     }
@@ -88,12 +91,7 @@ mod tests {
             users: ids.iter().copied().collect(),
             known: (0..n).map(|user| user % 2 == 0).collect(),
             n_train_items: (0..n as u32).collect(),
-            relevant: Csr {
-                indptr: (0..=n).collect(),
-                indices: (0..n as u32).collect(),
-                values: Vec::new(),
-                n_cols: n,
-            },
+            relevant: Csr { indptr: (0..=n).collect(), indices: (0..n as u32).collect(), n_cols: n, ..Csr::default() },
             unknown_items: IdTable::new(),
         }
     }
@@ -127,7 +125,13 @@ mod tests {
 
     #[test]
     fn rows_are_selected_with_their_values() {
-        let matrix = Csr { indptr: vec![0, 2, 2, 3], indices: vec![0, 3, 1], values: vec![1.0, 2.0, 3.0], n_cols: 4 };
+        let matrix = Csr {
+            indptr: vec![0, 2, 2, 3],
+            indices: vec![0, 3, 1],
+            values: vec![1.0, 2.0, 3.0],
+            n_cols: 4,
+            ..Csr::default()
+        };
         let some = select_rows(&matrix, &[2, 1]);
         assert_eq!((some.indptr, some.indices, some.values), (vec![0, 1, 1], vec![1], vec![3.0]));
     }

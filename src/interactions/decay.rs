@@ -69,12 +69,27 @@ impl Decay {
     pub fn weigh(&self, weight: f64, half_life: Option<u32>, at: Stamp, as_of: Stamp) -> i64 {
         let Some(half_life) = half_life else { return to_fixed(weight) };
         let halves = (u64::from(at.age_at(as_of)) << (2 * STEP_BITS)) / u64::from(half_life);
+        let (coarse, fine, power) = self.power(halves);
+        to_fixed(weight * coarse * fine * power)
+    }
+
+    /// `2^-halves`; 1 for `halves` below zero.
+    #[inline]
+    #[must_use]
+    pub fn factor(&self, halves: f64) -> f64 {
+        let (coarse, fine, power) = self.power((halves * f64::from(1u32 << (2 * STEP_BITS))) as u64);
+        coarse * fine * power
+    }
+
+    /// Three numbers whose product is `2^-halves`, `halves` in units of 2^-20.
+    #[inline]
+    fn power(&self, halves: u64) -> (f64, f64, f64) {
         let whole = (halves >> (2 * STEP_BITS)).min(1023);
         let coarse = self.coarse[(halves >> STEP_BITS) as usize & (STEPS - 1)];
         let fine = self.fine[halves as usize & (STEPS - 1)];
         // 2^-whole, exactly: the exponent field of a float.
         let power = f64::from_bits((1023 - whole) << 52);
-        to_fixed(weight * coarse * fine * power)
+        (coarse, fine, power)
     }
 }
 
@@ -96,6 +111,17 @@ mod tests {
         }
         assert_eq!(decay.weigh(1.0, Some(86_400), Stamp(0), Stamp(86_400)), 1 << (WEIGHT_BITS - 1));
         assert_eq!(decay.weigh(-2.5, None, Stamp(0), Stamp(u32::MAX)), -5 << (WEIGHT_BITS - 1));
+    }
+
+    #[test]
+    fn factors_halve() {
+        let decay = Decay::new();
+        for halves in [0.0, 0.1, 0.5, 1.0, 1.7, 12.34, 300.0] {
+            let exact = f64::exp2(-halves);
+            assert!((decay.factor(halves) - exact).abs() <= exact * 2e-6, "{halves}");
+        }
+        assert_eq!((decay.factor(-1.0), decay.factor(3.0)), (1.0, 0.125));
+        assert!(decay.factor(f64::INFINITY) < 1e-300);
     }
 
     #[test]

@@ -47,11 +47,13 @@ pub struct Interactions {
     pub trains: Vec<bool>,
 }
 
-/// One user's positive weights: items ascending, weights parallel to them.
-#[derive(Debug, Clone, Copy)]
+/// One user's positive weights: items ascending, the others parallel to them.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct History<'a> {
     /// `ItemIdx` numbers, ascending.
     pub items: &'a [u32],
     /// Weights, all above zero.
     pub weights: &'a [f32],
+    /// Last times of the pairs; empty where times are not known, or not kept because no model asks.
+    pub times: &'a [Stamp],
 }

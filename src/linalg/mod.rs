@@ -1,6 +1,6 @@
 //! Dense kernels with one fixed lane structure, so that every machine and every thread count gives the same bits.
 //!
-//! In: f32 rows padded with zeros to whole vectors of sixteen. Out: products, Gramians, solutions, eigenvectors.
+//! In: f32 rows padded with zeros to whole vectors of sixteen. Out: products, Gramians, solutions, inverses, eigenvectors.
 //! Refuses: sparse matrices, target-cpu flags, any sum whose order depends on the machine or the number of threads.
 
 #![allow(
@@ -8,6 +8,7 @@
     reason = "iterators around vectors stay calls in a large task: the score kernel ran at 49 % of the peak with them, at 88 % without"
 )]
 
+mod blocks;
 mod cholesky;
 mod eigen;
 mod gramian;
@@ -17,6 +18,7 @@ mod panels;
 mod rows;
 mod tile;
 
+pub use blocks::{Blocks, NotPositive};
 pub use cholesky::{cholesky, cholesky_solve};
 pub use eigen::{Eigen, NotConverged, eigen};
 pub use gramian::{add_gramian, gramian};

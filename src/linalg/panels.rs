@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Rows of the other side in a register tile.
-const GROUP: usize = 6;
+pub(crate) const GROUP: usize = 6;
 
 /// Rows that are rotated at once: 16 groups.
 const ROTATED_ROWS: usize = 96;

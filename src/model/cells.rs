@@ -43,6 +43,10 @@ pub(super) fn check(weights: &Csr, trains: &[bool]) -> Result<(), ModelError> {
         let (expected, found) = (weights.n_cells(), weights.values.len());
         return Err(ModelError::Shape { what: "weights of the interactions", expected, found });
     }
+    if !weights.times.is_empty() && weights.times.len() != weights.n_cells() {
+        let (expected, found) = (weights.n_cells(), weights.times.len());
+        return Err(ModelError::Shape { what: "times of the interactions", expected, found });
+    }
     if let Some(at) = weights.values.iter().position(|&weight| !(weight.is_finite() && weight > 0.0)) {
         let user = weights.indptr.partition_point(|&start| start <= at) - 1;
         return Err(ModelError::Weight { user, item: weights.indices[at], weight: weights.values[at] });
@@ -64,11 +68,13 @@ pub(super) fn training_rows<'a>(weights: &'a Csr, trains: &[bool], count: CellWe
         indices: Vec::with_capacity(n_cells),
         values: Vec::with_capacity(n_cells),
         n_cols: weights.n_cols,
+        ..Csr::default()
     };
     for row in (0..weights.n_rows()).filter(|&row| trains[row]) {
         let history = weights.row(row);
         rows.indices.extend_from_slice(history.items);
         rows.values.extend(history.weights.iter().map(|&weight| count.of(weight)));
+        rows.times.extend_from_slice(history.times);
         rows.indptr.push(rows.indices.len());
     }
     Cow::Owned(rows)

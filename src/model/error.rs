@@ -1,6 +1,6 @@
 //! What can go wrong in training.
 
-use crate::linalg::NotConverged;
+use crate::linalg::{NotConverged, NotPositive};
 
 /// Training or loading a model failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -38,6 +38,53 @@ pub enum ModelError {
         what: &'static str,
         /// `ItemIdx` number.
         item: usize,
+    },
+
+    /// The model is larger than it may be.
+    #[error(
+        "{what} needs {needed_mib} MiB of memory, and {key} allows {budget_mib}: raise it if the machine has so much, \
+         {instead}"
+    )]
+    Memory {
+        /// Which model, of what size.
+        what: String,
+        /// What it needs.
+        needed_mib: u64,
+        /// The key that sets the budget.
+        key: &'static str,
+        /// The budget.
+        budget_mib: u64,
+        /// What to do instead.
+        instead: &'static str,
+    },
+
+    /// A setting needs times, and the interactions have none.
+    #[error("{key} needs the times of the events, and they carry none: leave it out, or read events with a timestamp")]
+    NoTimes {
+        /// The key's full path.
+        key: String,
+    },
+
+    /// A part of a blend could not be trained.
+    #[error("model.blend.parts[{at}] ({kind}) could not be trained")]
+    Part {
+        /// From 0.
+        at: usize,
+        /// Its kind.
+        kind: &'static str,
+        /// Why.
+        #[source]
+        source: Box<ModelError>,
+    },
+
+    /// A system of equations was lost to rounding.
+    #[error("the regularization is too small for the weights; raise {key}")]
+    Rounding {
+        /// The key's full path.
+        key: &'static str,
+        /// Where.
+        #[source]
+        source: NotPositive,
     },
 
     /// The factors left the range of f32.

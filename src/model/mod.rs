@@ -4,19 +4,29 @@
 //! Refuses: rules, ids, files; a model knows numbers only.
 
 mod als;
+mod blend;
 mod cells;
+mod ease;
 mod error;
+mod graph;
 mod item_item;
 mod popularity;
+mod recency;
+mod slim;
+mod sparse_items;
 mod trained;
 
 use std::ops::Range;
 
 pub use als::{Als, AlsConfig, Solver, Weighting, objective};
+pub use blend::{Blend, BlendConfig, BlendPart};
 pub use cells::CellWeight;
+pub use ease::{Ease, EaseConfig, memory_bytes as ease_memory_bytes};
 pub use error::ModelError;
+pub use graph::{Graph, GraphConfig, GraphFilter};
 pub use item_item::{ItemItem, ItemItemConfig, SimilarityKind};
 pub use popularity::Popularity;
+pub use slim::{Slim, SlimConfig};
 pub use trained::{ModelConfig, ModelKind, TrainedModel, train};
 
 use crate::{ids::ItemIdx, interactions::History};

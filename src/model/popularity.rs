@@ -100,14 +100,20 @@ mod tests {
     use super::*;
 
     fn weights() -> Csr {
-        Csr { indptr: vec![0, 2, 3, 5], indices: vec![0, 2, 2, 0, 1], values: vec![1.0, 2.0, 0.5, 4.0, 8.0], n_cols: 4 }
+        Csr {
+            indptr: vec![0, 2, 3, 5],
+            indices: vec![0, 2, 2, 0, 1],
+            values: vec![1.0, 2.0, 0.5, 4.0, 8.0],
+            n_cols: 4,
+            ..Csr::default()
+        }
     }
 
     #[test]
     fn sums_training_rows_only() {
         let model = Popularity::train(&weights(), &[true, true, false], &mut |_| ()).unwrap();
         assert_eq!(model.scores(), &[1.0, 0.0, 2.5, 0.0]);
-        let history = History { items: &[], weights: &[] };
+        let history = History::default();
         let mut block = model.prepare(&[history, history]);
         let mut scores = [9.0; 4];
         block.score(1..3, &mut scores);

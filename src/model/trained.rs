@@ -2,19 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Als, AlsConfig, ItemItem, ItemItemConfig, Model, ModelError, Popularity, TrainEvent};
+use super::{
+    Als, AlsConfig, Blend, BlendConfig, Ease, EaseConfig, Graph, GraphConfig, ItemItem, ItemItemConfig, Model,
+    ModelError, Popularity, Slim, SlimConfig, TrainEvent,
+};
 use crate::interactions::Interactions;
 
 /// Which model is trained, and the settings of each.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelConfig {
-    /// The model: `als`, `item_item` or `popularity`.
+    /// The model: `als`, `item_item`, `ease`, `slim`, `graph`, `blend` or `popularity`.
     pub kind: ModelKind,
     /// Settings of `als`.
     pub als: AlsConfig,
     /// Settings of `item_item`.
     pub item_item: ItemItemConfig,
+    /// Settings of `ease`.
+    pub ease: EaseConfig,
+    /// Settings of `slim`.
+    pub slim: SlimConfig,
+    /// Settings of `graph`.
+    pub graph: GraphConfig,
+    /// Settings of `blend`.
+    pub blend: BlendConfig,
 }
 
 /// The models there are.
@@ -26,6 +37,14 @@ pub enum ModelKind {
     Als,
     /// Neighbourhoods of items.
     ItemItem,
+    /// A dense item by item matrix in closed form.
+    Ease,
+    /// Sparse linear weights of items for items.
+    Slim,
+    /// Filters on the graph of users and items.
+    Graph,
+    /// A weighted sum of other models.
+    Blend,
     /// The same list for everybody.
     Popularity,
 }
@@ -37,6 +56,10 @@ impl ModelKind {
         match self {
             Self::Als => "als",
             Self::ItemItem => "item_item",
+            Self::Ease => "ease",
+            Self::Slim => "slim",
+            Self::Graph => "graph",
+            Self::Blend => "blend",
             Self::Popularity => "popularity",
         }
     }
@@ -50,7 +73,26 @@ impl ModelConfig {
     /// Names the key with its full path and what it may be.
     pub fn check(&self, path: &str) -> Result<(), String> {
         self.als.check(&format!("{path}.als"))?;
-        self.item_item.check(&format!("{path}.item_item"))
+        self.item_item.check(&format!("{path}.item_item"))?;
+        self.ease.check(&format!("{path}.ease"))?;
+        self.slim.check(&format!("{path}.slim"))?;
+        self.graph.check(&format!("{path}.graph"))?;
+        if self.kind == ModelKind::Blend && self.blend.parts.is_empty() {
+            return Err(format!("{path}.blend.parts must have at least one part with kind = \"blend\""));
+        }
+        self.blend.check(&format!("{path}.blend"))
+    }
+
+    /// Whether the model asks for the last times of the pairs.
+    #[must_use]
+    pub fn needs_times(&self) -> bool {
+        match self.kind {
+            ModelKind::Als | ModelKind::Graph | ModelKind::Popularity => false,
+            ModelKind::ItemItem => self.item_item.needs_times(),
+            ModelKind::Ease => self.ease.recency().is_on(),
+            ModelKind::Slim => self.slim.recency().is_on(),
+            ModelKind::Blend => self.blend.parts.iter().any(|part| part.model().needs_times()),
+        }
     }
 }
 
@@ -61,6 +103,14 @@ pub enum TrainedModel {
     Als(Als),
     /// Neighbours.
     ItemItem(ItemItem),
+    /// Weights of all items for all items.
+    Ease(Ease),
+    /// Weights of items for items.
+    Slim(Slim),
+    /// Filters.
+    Graph(Graph),
+    /// Weights and models.
+    Blend(Blend),
     /// Sums.
     Popularity(Popularity),
 }
@@ -72,6 +122,10 @@ impl TrainedModel {
         match self {
             Self::Als(model) => model,
             Self::ItemItem(model) => model,
+            Self::Ease(model) => model,
+            Self::Slim(model) => model,
+            Self::Graph(model) => model,
+            Self::Blend(model) => model,
             Self::Popularity(model) => model,
         }
     }
@@ -82,7 +136,23 @@ impl TrainedModel {
         match self {
             Self::Als(_) => ModelKind::Als,
             Self::ItemItem(_) => ModelKind::ItemItem,
+            Self::Ease(_) => ModelKind::Ease,
+            Self::Slim(_) => ModelKind::Slim,
+            Self::Graph(_) => ModelKind::Graph,
+            Self::Blend(_) => ModelKind::Blend,
             Self::Popularity(_) => ModelKind::Popularity,
+        }
+    }
+
+    /// The score that an item must be above to be a recommendation; `None` where every score means something.
+    ///
+    /// An item model says 0 of items that nothing in the history leads to, and less of those that the history speaks
+    /// against; popularity says 0 of what nobody touched.
+    #[must_use]
+    pub fn min_score(&self) -> Option<f32> {
+        match self {
+            Self::Als(_) | Self::Blend(_) => None,
+            Self::ItemItem(_) | Self::Ease(_) | Self::Slim(_) | Self::Graph(_) | Self::Popularity(_) => Some(0.0),
         }
     }
 
@@ -96,7 +166,8 @@ impl TrainedModel {
 /// Trains the model that `config` asks for on the interactions' training rows; `on` hears of the progress.
 ///
 /// # Errors
-/// When a setting is out of range, a weight is not finite and above zero, or training diverges.
+/// When a setting is out of range, a weight is not finite and above zero, a model needs times that are not there or more
+/// memory than it may take, or training diverges.
 pub fn train(
     config: &ModelConfig,
     interactions: &Interactions,
@@ -108,6 +179,10 @@ pub fn train(
         ModelKind::ItemItem => {
             ItemItem::train(config.item_item.clone(), weights, trains, on).map(TrainedModel::ItemItem)
         }
+        ModelKind::Ease => Ease::train(config.ease.clone(), weights, trains, on).map(TrainedModel::Ease),
+        ModelKind::Slim => Slim::train(config.slim.clone(), weights, trains, on).map(TrainedModel::Slim),
+        ModelKind::Graph => Graph::train(config.graph.clone(), weights, trains, on).map(TrainedModel::Graph),
+        ModelKind::Blend => Blend::train(&config.blend, interactions, on).map(TrainedModel::Blend),
         ModelKind::Popularity => Popularity::train(weights, trains, on).map(TrainedModel::Popularity),
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     artifacts::{ItemTable, Run, UserHistory},
     config::Config,
     ids::ItemIdx,
-    interactions::{Csr, History},
+    interactions::{Csr, History, Stamp},
     model::TrainedModel,
     recommendations::{ListKind, Placement, PopularLists, Recommender, Rules},
 };
@@ -160,6 +160,7 @@ pub fn explain(run: &Run, user: &str, item: &str) -> Result<Why, PipelineError> 
         indices: (0..items.ids.len() as u32).collect(),
         values: items.popularity.clone(),
         n_cols: items.ids.len(),
+        ..Csr::default()
     };
     let popular = PopularLists::new(&sums, &rules, &items.catalog.category_names)?;
     let known = known_pairs(&history, &items);
@@ -191,17 +192,20 @@ pub fn explain(run: &Run, user: &str, item: &str) -> Result<Why, PipelineError> 
 struct KnownPairs {
     items: Vec<u32>,
     weights: Vec<f32>,
+    /// Last times; empty for a run whose events carry none.
+    times: Vec<Stamp>,
     excluded: Vec<u32>,
 }
 
 fn known_pairs(history: &UserHistory, items: &ItemTable) -> KnownPairs {
-    let mut known = KnownPairs { items: Vec::new(), weights: Vec::new(), excluded: Vec::new() };
+    let mut known = KnownPairs { items: Vec::new(), weights: Vec::new(), times: Vec::new(), excluded: Vec::new() };
     for pair in &history.pairs {
         // Items that the filters took have no number any more.
         let Some(item) = items.ids.position(&pair.item_id) else { continue };
         if pair.weight > 0.0 {
             known.items.push(item as u32);
             known.weights.push(pair.weight);
+            known.times.extend(pair.last_at);
         }
         if pair.excluded {
             known.excluded.push(item as u32);
@@ -220,7 +224,7 @@ fn ask(
 ) -> Result<crate::recommendations::ItemVerdict, PipelineError> {
     let recommend = &config.recommendations;
     let recommender = Recommender::new(scorer(model), rules, popular, &recommend.fallbacks, recommend.k)?;
-    let history = History { items: &known.items, weights: &known.weights };
+    let history = History { items: &known.items, weights: &known.weights, times: &known.times };
     Ok(recommender.explain(history, &known.excluded, ItemIdx(item as u32))?)
 }
 

@@ -83,11 +83,12 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     };
     let n_accepted = scan.counts.accepted;
     let (cells, left_out) = stages.run("aggregate", Some(n_accepted), "events", |_| {
-        aggregate_buckets(shards, &item_places, &aggregation, &|bucket, pairs| {
+        let on_bucket = |bucket, pairs: &_| {
             item_facts.add(bucket, pairs);
             buckets.write(bucket, pairs)
-        })
-        .map(|done| (done, n_accepted))
+        };
+        let keep_times = config.model.needs_times();
+        aggregate_buckets(shards, &item_places, &aggregation, keep_times, &on_bucket).map(|done| (done, n_accepted))
     })?;
     let examples = buckets.examples.into_inner().expect("no writer panics while it holds the lock");
     let (interactions, assembled) = stages.run("assemble", None, "interactions", |_| {

@@ -29,7 +29,8 @@ pub fn number_items(shards: &[Shard]) -> (IdTable, Vec<Vec<u32>>) {
     (items, places)
 }
 
-/// Aggregates every bucket, in parallel; `on_bucket` sees its pairs before all but the cells is dropped.
+/// Aggregates every bucket, in parallel; `on_bucket` sees its pairs before all but the cells is dropped. `keep_times`:
+/// the cells keep the last times of their pairs, where events carry times.
 ///
 /// # Errors
 /// The first error of `on_bucket`.
@@ -39,6 +40,7 @@ pub fn aggregate_buckets<E: Send>(
     shards: Vec<Shard>,
     item_places: &[Vec<u32>],
     ctx: &Aggregation<'_>,
+    keep_times: bool,
     on_bucket: &(dyn Fn(usize, &BucketPairs) -> Result<(), E> + Sync),
 ) -> Result<(Vec<BucketCells>, LeftOut), E> {
     let n_buckets = ctx.config.n_buckets;
@@ -63,7 +65,8 @@ pub fn aggregate_buckets<E: Send>(
             let pairs = aggregate(parts, ctx);
             on_bucket(bucket, &pairs)?;
             let left_out = pairs.left_out;
-            Ok((BucketCells::from(pairs), left_out))
+            let keep = if keep_times && ctx.as_of.is_some() { BucketCells::with_times } else { BucketCells::from };
+            Ok((keep(pairs), left_out))
         })
         .collect::<Result<_, E>>()?;
     let mut left_out = LeftOut::default();

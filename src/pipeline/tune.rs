@@ -179,7 +179,7 @@ fn prepare(
         evaluation.folds = n_folds + later;
     }
     let inputs =
-        EvaluationInputs { train: options.train.clone(), test: Vec::new(), now: options.now, keep_times: false };
+        EvaluationInputs { train: options.train.clone(), test: Vec::new(), now: options.now, keep_times: true };
     let mut data = EvaluationData::prepare(&own, &inputs, on)?;
     data.folds.truncate(n_folds);
     let levels = (0..config.tune.levels)

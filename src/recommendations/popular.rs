@@ -147,6 +147,7 @@ mod tests {
             indices: vec![0, 1, 2, 1, 4, 2, 4],
             values: vec![3.0, 1.0, 4.0, 2.0, 1.0, 5.0, 3.0],
             n_cols: 5,
+            ..Csr::default()
         };
         let catalog = Catalog {
             categories: vec![Some(1), Some(1), Some(2), Some(1), None],

@@ -216,6 +216,10 @@ impl<'a> Recommender<'a> {
     /// The part of a history that the model knows.
     pub(super) fn known<'h>(&self, history: History<'h>) -> History<'h> {
         let n_known = history.items.partition_point(|&item| (item as usize) < self.scorer.model.n_items());
-        History { items: &history.items[..n_known], weights: &history.weights[..n_known] }
+        History {
+            items: &history.items[..n_known],
+            weights: &history.weights[..n_known],
+            times: history.times.get(..n_known).unwrap_or_default(),
+        }
     }
 }

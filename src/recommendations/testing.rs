@@ -101,7 +101,7 @@ impl ItemSimilarity for TableSimilarity {
 
 /// A matrix from rows of (column, value), ascending.
 pub(super) fn matrix(rows: &[Vec<(u32, f32)>], n_cols: usize) -> Csr {
-    let mut csr = Csr { indptr: vec![0], indices: Vec::new(), values: Vec::new(), n_cols };
+    let mut csr = Csr { indptr: vec![0], n_cols, ..Csr::default() };
     for row in rows {
         csr.indices.extend(row.iter().map(|cell| cell.0));
         csr.values.extend(row.iter().map(|cell| cell.1));

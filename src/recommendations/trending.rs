@@ -114,7 +114,8 @@ mod tests {
         // b: (100 + 10) / (40 + 10); c is as expected; d has too few users.
         assert_eq!((trending.items.as_slice(), trending.scores.as_slice()), (&[1][..], &[2.2f32][..]));
 
-        let weights = Csr { indptr: vec![0, 5], indices: (0..5).collect(), values: vec![1.0; 5], n_cols: 5 };
+        let weights =
+            Csr { indptr: vec![0, 5], indices: (0..5).collect(), values: vec![1.0; 5], n_cols: 5, ..Csr::default() };
         let popular = PopularLists::new(&weights, &rules, &catalog.category_names).unwrap();
         let batch = trending.batch(&items, &popular, &rules, &config);
         assert_eq!((batch.keys, batch.items), (vec!["overall", "category:shoes"], vec!["b", "b"]));

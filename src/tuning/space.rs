@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::SpaceConfig;
-use crate::model::{ModelConfig, ModelKind, SimilarityKind, Weighting};
+use crate::model::{GraphFilter, ModelConfig, ModelKind, SimilarityKind, Weighting};
 
 /// Where a setting may lie: `{ min = 1, max = 9 }`, with `log = true` for even steps of its logarithm, or
 /// `{ values = ["a", "b"] }`. Two integers make an integer range.
@@ -161,6 +161,37 @@ pub fn default_space(model: &ModelConfig) -> Vec<Parameter> {
                 SimilarityKind::Cosine | SimilarityKind::Jaccard | SimilarityKind::Tfidf => Vec::new(),
             });
             space
+        }
+        ModelKind::Ease => vec![
+            numbers("ease.regularization", 1.0, 1e4, true),
+            numbers("ease.regularization_exponent", 0.0, 1.0, false),
+            counted("ease.weights"),
+        ],
+        ModelKind::Slim => vec![
+            numbers("slim.regularization", 0.1, 1e3, true),
+            numbers("slim.l1_regularization", 0.01, 100.0, true),
+            counted("slim.weights"),
+            integers("slim.candidates", 50, 1_000),
+        ],
+        ModelKind::Graph => {
+            let mut space = vec![
+                integers("graph.n_factors", 16, 512),
+                counted("graph.weights"),
+                numbers("graph.user_exponent", 0.0, 0.7, false),
+                numbers("graph.item_exponent", 0.0, 0.7, false),
+                numbers("graph.score_exponent", 0.0, 0.7, false),
+            ];
+            space.push(match model.graph.filter {
+                GraphFilter::LowPass => numbers("graph.low_pass_weight", 0.01, 10.0, true),
+                GraphFilter::Ridge => numbers("graph.regularization", 0.05, 50.0, true),
+            });
+            space
+        }
+        ModelKind::Blend => {
+            // The first part's weight stays: only the others' share of it matters.
+            (1..model.blend.parts.len())
+                .map(|part| numbers(&format!("blend.parts.{part}.weight"), 0.02, 5.0, true))
+                .collect()
         }
         ModelKind::Popularity => Vec::new(),
     }

@@ -305,15 +305,50 @@ fn explanations_add_up_to_the_score() {
     assert_eq!(why["verdict"], format!("rank {rank} of {}, k is {K}", why["n_ranked"]));
 }
 
-#[test]
-fn explanations_of_neighbours_add_up_too() {
-    let runs = MADE.path().join("runs-item-item");
+/// Builds the shop with other settings of the model, and asks that run. `times` must be kept for it, and found again.
+fn check_model(name: &str, sets: &[&str]) {
+    let runs = MADE.path().join(format!("runs-{name}"));
     let made = Made { directory: tempfile::tempdir().unwrap(), shop: MADE.shop.clone(), summary: Value::Null };
-    let arguments = ["build", "--model", "item_item", "--run", "als", "--publish", "none", "--runs", text(&runs)];
+    let mut arguments = vec!["build", "--model", name, "--run", "als", "--publish", "none", "--runs", text(&runs)];
+    arguments.extend(sets.iter().flat_map(|set| ["--set", set]));
     nightshelf(MADE.path(), &arguments).ok();
     fs::rename(&runs, made.path().join("runs")).unwrap();
     let recommended = lists(&made.run(), ListKind::Recommendations);
-    check_explanations(&made, "als", "item_item", &recommended);
+    check_explanations(&made, "als", name, &recommended);
+}
+
+#[test]
+fn explanations_of_neighbours_add_up_too() {
+    check_model("item_item", &["model.item_item.sequence_weight=2", "model.item_item.recency_half_life_days=5"]);
+}
+
+#[test]
+fn explanations_of_ease_and_slim_add_up_too() {
+    check_model("ease", &["model.ease.recency_half_life=3"]);
+    check_model("slim", &["model.slim.regularization=5", "model.slim.weights=log"]);
+}
+
+#[test]
+fn explanations_of_a_blend_add_up_too() {
+    let parts = r#"model.blend.parts=[
+        { kind = "ease", weight = 1.0, ease = { recency_half_life_days = 4 } },
+        { kind = "als", weight = 0.5, als = { n_factors = 8, iterations = 2 } },
+        { kind = "popularity", weight = 0.1 }]"#;
+    check_model("blend", &[&parts.replace('\n', " ")]);
+}
+
+#[test]
+fn a_model_that_is_too_large_or_lacks_times_is_refused() {
+    let build = |sets: &[&str]| {
+        let mut arguments = vec!["build", "--model", "ease", "--run", "refused", "--publish", "none"];
+        arguments.extend(sets.iter().flat_map(|set| ["--set", set]));
+        let ran = nightshelf(MADE.path(), &arguments);
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        ran.stderr
+    };
+    let said = build(&["model.ease.recency_half_life=3", "events.columns.timestamp=\"\""]);
+    assert!(said.contains("model.ease.recency_half_life needs the times of the events"), "{said}");
+    assert!(!MADE.path().join("runs/refused").exists());
 }
 
 /// A directory with the shop's config and links to its files.

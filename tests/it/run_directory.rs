@@ -447,7 +447,13 @@ fn matrices_come_back_as_they_were() {
         sparse.indptr.push(sparse.indices.len());
     }
     let three: IdTable = ["", "\u{0}🛒", "z"].into_iter().collect();
-    let wide = Csr { indptr: vec![0, 2, 2, 3], indices: vec![5, 19_999, 0], values: vec![1.0, -2.0, 0.5], n_cols: n };
+    let wide = Csr {
+        indptr: vec![0, 2, 2, 3],
+        indices: vec![5, 19_999, 0],
+        values: vec![1.0, -2.0, 0.5],
+        n_cols: n,
+        ..Csr::default()
+    };
     let nan = write_dense(writer.file("nan").unwrap(), &three, arr2(&[[0.0], [f32::NAN], [0.0]]).view()).unwrap_err();
     assert!(nan.to_string().contains("`\u{0}🛒`"), "{nan}");
     let short = write_scores(writer.file("short").unwrap(), &three, &[1.0]).unwrap_err();

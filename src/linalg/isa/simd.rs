@@ -9,6 +9,9 @@ pub trait Simd: Copy {
     /// Sixteen f32.
     type V: Copy;
 
+    /// Whether the registers hold a tile of 6 x 32: thirty-two of sixteen lanes.
+    const TWO_PANELS: bool = false;
+
     /// All lanes `value`.
     fn splat(self, value: f32) -> Self::V;
     /// From memory.
@@ -205,6 +208,8 @@ mod x86 {
 
     // SAFETY, for every block below: as for AVX2.
     impl Simd for Avx512 {
+        const TWO_PANELS: bool = true;
+
         type V = __m512;
 
         #[inline(always)]

@@ -64,7 +64,7 @@ impl Task for FoldIn<'_, '_> {
             for &weight in history.weights {
                 counts.push(self.count.of(weight));
             }
-            let cells = Cells::alone(History { items: history.items, weights: &counts });
+            let cells = Cells::alone(History { weights: &counts, ..*history });
             exact.solve(simd, self.fixed, cells, x);
         }
     }

@@ -28,7 +28,7 @@ impl<'a> LongRow<'a, '_> {
     fn blocks(&self) -> impl IndexedParallelIterator<Item = History<'a>> {
         let size = self.fixed.block_cells();
         let weights = self.cells.weights.par_chunks(size);
-        self.cells.items.par_chunks(size).zip(weights).map(|(items, weights)| History { items, weights })
+        self.cells.items.par_chunks(size).zip(weights).map(|(items, weights)| History { items, weights, times: &[] })
     }
 
     /// A few steps of conjugate gradients from `x`, in place; `gathered` is scratch. Returns the row's part of the loss.

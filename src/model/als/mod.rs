@@ -159,7 +159,7 @@ impl Model for Als {
         let mut score = [0f32];
         AlsBlock::new(self, &[history]).score(item.at()..item.at() + 1, &mut score);
         let counts: Vec<f32> = history.weights.iter().map(|&weight| self.config.weights.of(weight)).collect();
-        let cells = History { items: history.items, weights: &counts };
+        let cells = History { weights: &counts, ..history };
         let mut contributions = self.isa.run(Explain { model: self, cells, item: item.at() });
         contributions.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         Explanation { score: score[0], base: 0.0, contributions }

@@ -2,8 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::{config::ItemItemConfig, measure::Measure};
-use crate::{interactions::Csr, model::TrainEvent};
+use super::{config::ItemItemConfig, measure::Measure, sequence::Sequence};
+use crate::{
+    interactions::Csr,
+    model::{TrainEvent, sparse_items::keep_largest},
+};
 
 /// Progress is told so many times.
 const REPORTS: usize = 20;
@@ -21,6 +24,7 @@ type Neighbours = (Vec<u32>, Vec<f32>);
 pub(super) fn build(config: &ItemItemConfig, users: &Csr, on: &mut dyn FnMut(TrainEvent)) -> Csr {
     let items = users.transpose();
     let measure = Measure::of(config, users, &items);
+    let sequence = Sequence::of(config, users, &items);
     let n_items = items.n_rows();
     let mut similarity = Csr { indptr: vec![0], n_cols: n_items, ..Csr::default() };
     let step = n_items.div_ceil(REPORTS).next_multiple_of(CHUNK_ITEMS).max(CHUNK_ITEMS);
@@ -32,7 +36,7 @@ pub(super) fn build(config: &ItemItemConfig, users: &Csr, on: &mut dyn FnMut(Tra
             .with_max_len(CHUNK_ITEMS)
             .map_init(
                 || Sums::new(n_items, config.shrinkage > 0.0),
-                |sums, item| sums.neighbours(config.neighbours, users, &items, &measure, item),
+                |sums, item| sums.neighbours(config.neighbours, users, &items, &measure, sequence.as_ref(), item),
             )
             .collect();
         for (columns, values) in rows {
@@ -64,12 +68,34 @@ impl Sums {
         }
     }
 
-    fn neighbours(&mut self, most: usize, users: &Csr, items: &Csr, measure: &Measure, item: usize) -> Neighbours {
+    fn neighbours(
+        &mut self,
+        most: usize,
+        users: &Csr,
+        items: &Csr,
+        measure: &Measure,
+        sequence: Option<&Sequence>,
+        item: usize,
+    ) -> Neighbours {
         let Self { sums, users: counts, touched, found } = self;
         for at in items.indptr[item]..items.indptr[item + 1] {
             let lead = measure.lead[at];
             let user = items.indices[at] as usize;
             let cells = users.indptr[user]..users.indptr[user + 1];
+            if let Some(sequence) = sequence {
+                for cell in cells {
+                    let other = users.indices[cell];
+                    let sum = &mut sums[other as usize];
+                    if *sum == 0.0 {
+                        touched.push(other);
+                    }
+                    *sum += lead * measure.follow[cell] * sequence.factor(at, cell);
+                    if let Some(count) = counts.get_mut(other as usize) {
+                        *count += 1;
+                    }
+                }
+                continue;
+            }
             for (&other, &follow) in users.indices[cells.clone()].iter().zip(&measure.follow[cells]) {
                 let sum = &mut sums[other as usize];
                 if *sum == 0.0 {
@@ -97,14 +123,6 @@ impl Sums {
         // A sum that went back to zero was touched twice; it is found once.
         found.dedup_by_key(|&mut (_, other)| other);
         found.iter().map(|&(similarity, other)| (other, similarity)).unzip()
-    }
-}
-
-/// Keeps the `most` largest, ties by item; the order of what is kept is free.
-fn keep_largest(found: &mut Vec<(f32, u32)>, most: usize) {
-    if found.len() > most {
-        found.select_nth_unstable_by(most, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        found.truncate(most);
     }
 }
 

@@ -2,7 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::CellWeight;
+use crate::{
+    interactions::Csr,
+    model::{
+        CellWeight, ModelError,
+        recency::{Recency, needs_times},
+    },
+};
 
 /// Settings of the item neighbourhood model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +35,17 @@ pub struct ItemItemConfig {
     pub k1: f32,
     /// How much an item's total weight counts against it, 0 to 1. Only for `bm25`.
     pub b: f32,
+    /// How much more a user's product counts where the second item came after the first; 0 looks at no order. Needs
+    /// times; not for `jaccard`.
+    pub sequence_weight: f32,
+    /// How many of the user's items later at most that is.
+    pub sequence_window: u32,
+    /// Half-life in items: at scoring, an item counts half when so many items of the user are newer. Needs times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recency_half_life: Option<f32>,
+    /// The same in days before the user's own last action. Needs times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recency_half_life_days: Option<f32>,
 }
 
 /// How two items are compared; [`ItemItem`](super::ItemItem) writes the formulas out.
@@ -63,6 +80,10 @@ impl Default for ItemItemConfig {
             asymmetry: 0.5,
             k1: 1.2,
             b: 0.75,
+            sequence_weight: 0.0,
+            sequence_window: 5,
+            recency_half_life: None,
+            recency_half_life_days: None,
         }
     }
 }
@@ -83,12 +104,38 @@ impl ItemItemConfig {
             ("asymmetry", self.asymmetry, 1.0),
             ("k1", self.k1, f32::MAX),
             ("b", self.b, 1.0),
+            ("sequence_weight", self.sequence_weight, 1000.0),
         ] {
             if !(0.0..=most).contains(&value) {
                 let range = if most == f32::MAX { "0 or more".to_owned() } else { format!("0 to {most}") };
                 return Err(format!("{path}.{key} must be {range}, is {value}"));
             }
         }
-        Ok(())
+        if self.sequence_window == 0 {
+            return Err(format!("{path}.sequence_window must be at least 1, is 0"));
+        }
+        if self.sequence_weight > 0.0 && self.kind == SimilarityKind::Jaccard {
+            return Err(format!(
+                "{path}.sequence_weight must be 0 with kind = \"jaccard\": users of both are only counted"
+            ));
+        }
+        self.recency().check(path)
+    }
+
+    pub(in crate::model) fn recency(&self) -> Recency {
+        Recency { items: self.recency_half_life, days: self.recency_half_life_days }
+    }
+
+    /// Whether the model asks for the last times of the pairs.
+    pub(in crate::model) fn needs_times(&self) -> bool {
+        self.sequence_weight > 0.0 || self.recency().is_on()
+    }
+
+    /// Refuses interactions without times where a setting asks for them.
+    pub(super) fn check_times(&self, weights: &Csr) -> Result<(), ModelError> {
+        if self.sequence_weight > 0.0 {
+            needs_times("model.item_item.sequence_weight", weights)?;
+        }
+        self.recency().check_times("model.item_item", weights)
     }
 }

@@ -6,12 +6,14 @@
 mod build;
 mod config;
 mod measure;
-
-use std::ops::Range;
+mod sequence;
 
 pub use config::{ItemItemConfig, SimilarityKind};
 
-use super::{Explanation, ItemSimilarity, Model, ModelError, TileShape, TrainEvent, UserBlock, cells};
+use super::{
+    Explanation, ItemSimilarity, Model, ModelError, TileShape, TrainEvent, UserBlock, cells,
+    sparse_items::{self, SparseItems},
+};
 use crate::{
     ids::ItemIdx,
     interactions::{Csr, History},
@@ -30,7 +32,8 @@ use crate::{
 ///   the item's total weight and `idf_u = ln(users) - ln(1 + items of u)`;
 /// - `tfidf`: cosine of `sqrt(w_ui) idf_u`;
 ///
-/// each times `n_ij / (n_ij + shrinkage)`. Of each item the `neighbours` largest are kept, ties by item. With
+/// each times `n_ij / (n_ij + shrinkage)`. With a `sequence_weight` the products of users to whom j came after i, at most
+/// `sequence_window` items later, count `1 + sequence_weight` times: what follows weighs more than what leads. Of each item the `neighbours` largest are kept, ties by item. With
 /// `normalise` the rows are then scaled to sum to one, and of what leads to each item the `neighbours` largest are kept.
 ///
 /// Determinism: every sum runs over ascending users or items; the same bits for any number of threads.
@@ -53,8 +56,9 @@ impl ItemItem {
         trains: &[bool],
         on: &mut dyn FnMut(TrainEvent),
     ) -> Result<Self, ModelError> {
-        config.check("item_item").map_err(ModelError::Config)?;
+        config.check("model.item_item").map_err(ModelError::Config)?;
         cells::check(weights, trains)?;
+        config.check_times(weights)?;
         let users = cells::training_rows(weights, trains, config.weights);
         let similarity = build::build(&config, &users, on);
         Self::from_parts(config, similarity)
@@ -67,19 +71,8 @@ impl ItemItem {
     /// # Errors
     /// When the matrix is not square or a similarity is not finite.
     pub fn from_parts(config: ItemItemConfig, similarity: Csr) -> Result<Self, ModelError> {
-        config.check("item_item").map_err(ModelError::Config)?;
-        if similarity.n_rows() != similarity.n_cols {
-            let (expected, found) = (similarity.n_cols, similarity.n_rows());
-            return Err(ModelError::Shape { what: "rows of the neighbours", expected, found });
-        }
-        if similarity.values.len() != similarity.n_cells() {
-            let (expected, found) = (similarity.n_cells(), similarity.values.len());
-            return Err(ModelError::Shape { what: "similarities of the neighbours", expected, found });
-        }
-        if let Some(at) = similarity.values.iter().position(|value| !value.is_finite()) {
-            let item = similarity.indptr.partition_point(|&start| start <= at) - 1;
-            return Err(ModelError::NotFinite { what: "a similarity", item });
-        }
+        config.check("model.item_item").map_err(ModelError::Config)?;
+        sparse_items::check_square(&similarity)?;
         Ok(Self { config, similarity })
     }
 
@@ -95,10 +88,14 @@ impl ItemItem {
         &self.similarity
     }
 
+    fn sparse(&self) -> SparseItems<'_> {
+        SparseItems { weights: &self.similarity, count: self.config.weights, recency: self.config.recency() }
+    }
+
     /// The similarity of `lead` to `follow`; zero where it was not kept.
+    #[cfg(test)]
     fn between(&self, lead: u32, follow: u32) -> f32 {
-        let row = self.similarity.row(lead as usize);
-        row.items.binary_search(&follow).map_or(0.0, |at| row.weights[at])
+        sparse_items::between(&self.similarity, lead, follow)
     }
 }
 
@@ -112,7 +109,7 @@ impl Model for ItemItem {
     }
 
     fn prepare<'a>(&'a self, histories: &[History<'a>]) -> Box<dyn UserBlock + 'a> {
-        Box::new(ItemItemBlock { model: self, histories: histories.to_vec() })
+        self.sparse().block(histories)
     }
 
     fn similarity(&self) -> Option<&dyn ItemSimilarity> {
@@ -120,63 +117,14 @@ impl Model for ItemItem {
     }
 
     fn explain(&self, history: History<'_>, item: ItemIdx) -> Explanation {
-        let mut score = 0f32;
-        let mut contributions = Vec::new();
-        for (&lead, &weight) in history.items.iter().zip(history.weights) {
-            let similarity = self.between(lead, item.0);
-            if similarity != 0.0 {
-                let part = self.config.weights.of(weight) * similarity;
-                score += part;
-                contributions.push((ItemIdx(lead), part));
-            }
-        }
-        contributions.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        Explanation { score, base: 0.0, contributions }
-    }
-}
-
-struct ItemItemBlock<'a> {
-    model: &'a ItemItem,
-    histories: Vec<History<'a>>,
-}
-
-impl UserBlock for ItemItemBlock<'_> {
-    fn n_users(&self) -> usize {
-        self.histories.len()
-    }
-
-    fn score(&mut self, items: Range<usize>, scores: &mut [f32]) {
-        let similarity = &self.model.similarity;
-        let whole = items.start == 0 && items.end >= similarity.n_cols;
-        let count = self.model.config.weights;
-        for (history, scores) in self.histories.iter().zip(scores.chunks_exact_mut(items.len().max(1))) {
-            scores.fill(0.0);
-            for (&lead, &weight) in history.items.iter().zip(history.weights) {
-                let weight = count.of(weight);
-                let row = similarity.row(lead as usize);
-                let (first, last) = if whole {
-                    (0, row.items.len())
-                } else {
-                    let before = |end: usize| row.items.partition_point(|&follow| (follow as usize) < end);
-                    (before(items.start), before(items.end))
-                };
-                for (&follow, &value) in row.items[first..last].iter().zip(&row.weights[first..last]) {
-                    scores[follow as usize - items.start] += weight * value;
-                }
-            }
-        }
+        self.sparse().explain(history, item)
     }
 }
 
 /// The kept similarity of the item to each candidate; zero where none was kept.
 impl ItemSimilarity for ItemItem {
     fn similarities(&self, item: ItemIdx, candidates: &[u32], out: &mut [f32]) {
-        let row = self.similarity.row(item.at());
-        let mut at = 0;
-        for (&candidate, out) in candidates.iter().zip(out) {
-            at += row.items[at..].partition_point(|&other| other < candidate);
-            *out = if row.items.get(at) == Some(&candidate) { row.weights[at] } else { 0.0 };
-        }
+        sparse_items::similarities(&self.similarity, item, candidates, out);
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::CellWeight;
+use crate::{interactions::Stamp, model::CellWeight};
 
 const KINDS: [SimilarityKind; 6] = [
     SimilarityKind::Rp3beta,
@@ -151,7 +151,7 @@ fn a_tile_scores_as_the_whole_and_explanations_add_up_exactly() {
     for kind in KINDS {
         let model = model(kind);
         assert_eq!(model.tile().n_items, usize::MAX);
-        let histories = [cells.row(3), History { items: &[], weights: &[] }, cells.row(11)];
+        let histories = [cells.row(3), History::default(), cells.row(11)];
         let mut whole = vec![f32::NAN; 3 * 30];
         let mut block = model.prepare(&histories);
         block.score(0..30, &mut whole);
@@ -241,8 +241,98 @@ fn bad_parts_and_settings_are_named() {
     let wrong = ItemItemConfig { b: f32::NAN, ..ItemItemConfig::default() };
     assert_eq!(wrong.check("m").unwrap_err(), "m.b must be 0 to 1, is NaN");
     let good = ItemItemConfig::default;
-    let not_finite = Csr { indptr: vec![0, 0, 1], indices: vec![0], values: vec![f32::INFINITY], n_cols: 2 };
+    let not_finite =
+        Csr { indptr: vec![0, 0, 1], indices: vec![0], values: vec![f32::INFINITY], n_cols: 2, ..Csr::default() };
     let error = ItemItem::from_parts(good(), not_finite).unwrap_err();
     assert_eq!(error, ModelError::NotFinite { what: "a similarity", item: 1 });
     assert!(matches!(ItemItem::from_parts(good(), Csr::empty(2, 3)), Err(ModelError::Shape { .. })));
+}
+
+/// Users with times: each has four of nine items, and all have those in the order of some rotation.
+fn timed() -> Csr {
+    let mut cells = Csr { indptr: vec![0], n_cols: 9, ..Csr::default() };
+    for u in 0..20usize {
+        for i in (0..9).filter(|i| (i * 5 + u * 3) % 9 < 4) {
+            cells.indices.push(i as u32);
+            cells.values.push(1.0 + (u % 2) as f32);
+            cells.times.push(Stamp(((i * 4 + u) % 6) as u32));
+        }
+        cells.indptr.push(cells.indices.len());
+    }
+    cells
+}
+
+#[test]
+fn what_follows_in_time_counts_more() {
+    let cells = timed();
+    let plain = ItemItemConfig { kind: SimilarityKind::Cosine, normalise: false, ..ItemItemConfig::default() };
+    for window in [1, 2, 100] {
+        let config = ItemItemConfig { sequence_weight: 3.0, sequence_window: window, ..plain.clone() };
+        let train = |config| ItemItem::train(config, &cells, &[true; 20], &mut |_| ()).unwrap();
+        let (base, ordered) = (train(plain.clone()), train(config));
+        let norm = |i: u32| -> f64 {
+            let squares = (0..20).flat_map(|u| {
+                let row = cells.row(u);
+                row.items
+                    .iter()
+                    .zip(row.weights)
+                    .filter(|(item, _)| **item == i)
+                    .map(|(_, w)| f64::from(w * w))
+                    .collect::<Vec<_>>()
+            });
+            squares.sum::<f64>().sqrt()
+        };
+        let mut n_directed = 0;
+        for i in 0..9u32 {
+            for j in (0..9u32).filter(|&j| j != i) {
+                let mut sum = 0f64;
+                for u in 0..20 {
+                    let row = cells.row(u);
+                    let (Ok(a), Ok(b)) = (row.items.binary_search(&i), row.items.binary_search(&j)) else { continue };
+                    let place = |at: usize| row.times.iter().filter(|time| **time < row.times[at]).count() as i64;
+                    let later = place(b) - place(a);
+                    let factor = if later >= 1 && later <= i64::from(window) { 4.0 } else { 1.0 };
+                    sum += factor * f64::from(row.weights[a] * row.weights[b]);
+                }
+                let expected = sum / (norm(i) * norm(j));
+                assert!((f64::from(ordered.between(i, j)) - expected).abs() < 1e-5, "{i} -> {j}");
+                assert!(ordered.between(i, j) >= base.between(i, j));
+                n_directed += usize::from(ordered.between(i, j) != ordered.between(j, i));
+            }
+        }
+        assert!(n_directed > 10);
+    }
+}
+
+#[test]
+fn recency_counts_at_scoring_and_times_are_asked_for() {
+    let cells = timed();
+    let config = ItemItemConfig { recency_half_life: Some(1.0), ..ItemItemConfig::default() };
+    let train = |config, cells: &Csr| ItemItem::train(config, cells, &[true; 20], &mut |_| ());
+    let (plain, recent) = (train(ItemItemConfig::default(), &cells).unwrap(), train(config.clone(), &cells).unwrap());
+    assert_eq!(plain.similarity, recent.similarity);
+    let score = |model: &ItemItem, history| {
+        let mut scores = vec![0f32; 9];
+        model.prepare(&[history]).score(0..9, &mut scores);
+        for item in 0..9 {
+            assert_eq!(model.explain(history, ItemIdx(item)).score, scores[item as usize]);
+        }
+        scores
+    };
+    let history = cells.row(1);
+    let bare = History { times: &[], ..history };
+    assert_ne!(score(&plain, history), score(&recent, history));
+    assert_eq!(score(&plain, history), score(&recent, bare));
+
+    let without = Csr { times: Vec::new(), ..cells };
+    let error = train(config, &without).unwrap_err();
+    assert_eq!(error, ModelError::NoTimes { key: "model.item_item.recency_half_life".into() });
+    let ordered = ItemItemConfig { sequence_weight: 1.0, ..ItemItemConfig::default() };
+    assert!(ordered.needs_times() && !ItemItemConfig::default().needs_times());
+    let error = train(ordered.clone(), &without).unwrap_err();
+    assert_eq!(error, ModelError::NoTimes { key: "model.item_item.sequence_weight".into() });
+    let wrong = ItemItemConfig { kind: SimilarityKind::Jaccard, ..ordered.clone() };
+    assert!(wrong.check("m").unwrap_err().starts_with("m.sequence_weight must be 0 with kind = \"jaccard\""));
+    let wrong = ItemItemConfig { sequence_window: 0, ..ordered };
+    assert_eq!(wrong.check("m").unwrap_err(), "m.sequence_window must be at least 1, is 0");
 }

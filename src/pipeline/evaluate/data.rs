@@ -27,7 +27,7 @@ pub struct EvaluationInputs {
     pub test: Vec<String>,
     /// The clock: events more than a day later are rejected.
     pub now: Timestamp,
-    /// Whether the time of each training pair is kept, which only writing the split needs.
+    /// Whether the time of each training pair is kept, for writing the split and for models of recency.
     pub keep_times: bool,
 }
 

@@ -10,7 +10,7 @@ use crate::{
     ids::{IdTable, bucket_of, id_hash},
     interactions::{
         Aggregation, BucketCells, Csr, Dealt, HoldOut, Interactions, PartRef, SplitContext, Stamp, TestPairs,
-        aggregate, assemble, from_fixed, split_by_time, split_given, split_hold_out,
+        aggregate, assemble, split_by_time, split_given, split_hold_out,
     },
     pipeline::PipelineError,
     recommendations::Catalog,
@@ -29,8 +29,6 @@ pub struct Training {
     pub n_users_of: Vec<u32>,
     /// Users with at least one interaction.
     pub n_users: usize,
-    /// Parallel to the matrix's cells: time of the pair's last event. Only where it was asked for.
-    pub last: Option<Vec<Stamp>>,
 }
 
 /// One split of the data.
@@ -118,8 +116,6 @@ struct BucketTest {
 
 struct Bucket {
     cells: BucketCells,
-    /// (place, time) of the cells above zero, where asked for.
-    last: Vec<(u32, Stamp)>,
     test: BucketTest,
 }
 
@@ -168,7 +164,6 @@ impl Fold {
             catalog: training.catalog.clone(),
             n_users_of: training.n_users_of.clone(),
             n_users: training.n_users,
-            last: None,
         };
         Self { training: Arc::new(training), ..self.clone() }
     }
@@ -191,12 +186,7 @@ impl Reading<'_> {
             .with_max_len(1)
             .map(|bucket| self.bucket(bucket, plan, keep_times))
             .collect();
-        let (mut cells, mut tests, mut last) = (Vec::new(), Vec::new(), Vec::new());
-        for bucket in buckets {
-            cells.push(bucket.cells);
-            tests.push(bucket.test);
-            last.extend(bucket.last);
-        }
+        let (cells, tests) = buckets.into_iter().map(|bucket| (bucket.cells, bucket.test)).unzip();
         let (interactions, assembled) = assemble(cells, &self.all_items, &self.config.interactions);
         if interactions.weights.n_cells() == 0 {
             return Err(PipelineError::NoTest(format!(
@@ -208,14 +198,10 @@ impl Reading<'_> {
         for (number, &place) in (0u32..).zip(&assembled.kept_items) {
             number_of[place as usize] = Some(number);
         }
-        let last = keep_times.then(|| {
-            let kept = last.iter().filter(|(place, _)| number_of[*place as usize].is_some());
-            kept.map(|(_, time)| *time).collect()
-        });
         let n_users_of = users_of(&interactions.weights);
         let n_users = interactions.weights.indptr.windows(2).filter(|row| row[0] < row[1]).count();
         let catalog = self.catalog.select(&assembled.kept_items);
-        let training = Training { interactions, catalog, n_users_of, n_users, last };
+        let training = Training { interactions, catalog, n_users_of, n_users };
         let fold = number(plan, training, tests, number_of, &self.all_items, config);
         let fold = if config.users > 0 { fold.sampled(config.users, config.seed) } else { fold };
         check(&fold)?;
@@ -257,12 +243,8 @@ impl Reading<'_> {
             let own = own.unwrap_or(0..0);
             out.add(id, &test, user, &pairs.items[own.clone()], &pairs.excluded[own], self.config.evaluation.repeats);
         }
-        let mut last = Vec::new();
-        if keep_times {
-            let above = (0..pairs.items.len()).filter(|&at| from_fixed(pairs.weights[at]) > 0.0);
-            last.extend(above.map(|at| (pairs.items[at], pairs.last[at])));
-        }
-        Bucket { cells: BucketCells::from(pairs), last, test: out }
+        let cells = if keep_times && self.timed { BucketCells::with_times(pairs) } else { BucketCells::from(pairs) };
+        Bucket { cells, test: out }
     }
 }
 
@@ -363,6 +345,7 @@ fn number(
                 let history = interactions.weights.row(row);
                 histories.indices.extend_from_slice(history.items);
                 histories.values.extend_from_slice(history.weights);
+                histories.times.extend_from_slice(history.times);
             }
             histories.indptr.push(histories.indices.len());
             let known = kept_off.iter().filter_map(|&place| number_of[place as usize]);

@@ -127,7 +127,7 @@ fn evaluate_here(
         train: options.train.clone(),
         test: options.test.clone(),
         now: options.now,
-        keep_times: options.export.is_some(),
+        keep_times: options.export.is_some() || candidates.iter().any(|candidate| candidate.config.model.needs_times()),
     };
     let data = EvaluationData::prepare(reference, &inputs, on)?;
     if !options.lists.is_empty() && data.folds.len() > 1 {
@@ -147,8 +147,7 @@ fn evaluate_here(
             let mut config = candidates[group.members[0]].config.clone();
             config.evaluation = settings.clone();
             config.interactions.n_buckets = reference.interactions.n_buckets;
-            let other =
-                EvaluationData::prepare(&config, &EvaluationInputs { keep_times: false, ..inputs.clone() }, on)?;
+            let other = EvaluationData::prepare(&config, &inputs, on)?;
             stages.done.extend(other.stages.iter().cloned());
             same_tests(&data, &other, &candidates[0].name, &candidates[group.members[0]].name)?;
             Some(other)
@@ -327,7 +326,7 @@ fn export(folder: &Path, data: &EvaluationData) -> Result<(), PipelineError> {
             more_items: &fold.test.unknown_items,
             pairs: &interactions.weights,
             weights: &interactions.weights.values,
-            last: fold.training.last.as_deref().filter(|_| data.timed),
+            last: data.timed.then_some(&interactions.weights.times[..]),
         };
         write_split(&folder.join("train.parquet"), &train)?;
         let weights: Vec<f32> = fold.test_events.iter().map(|(n, _)| *n as f32).collect();

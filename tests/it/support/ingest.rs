@@ -85,7 +85,7 @@ pub(crate) fn ingest_on(config: &Config, n_threads: usize) -> Result<Ingested, E
             decay: &decay,
             trend: None,
         };
-        let (cells, left_out) = aggregate_buckets::<EventsError>(shards, &places, &ctx, &|_, _| Ok(()))?;
+        let (cells, left_out) = aggregate_buckets::<EventsError>(shards, &places, &ctx, false, &|_, _| Ok(()))?;
         let (matrix, assembled) = assemble(cells, &all_items, &config.interactions);
         let pair =
             |user: usize, item: u32| (matrix.users.get(user).to_owned(), matrix.items.get(item as usize).to_owned());
