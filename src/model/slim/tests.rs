@@ -73,15 +73,17 @@ fn at_the_minimum_no_weight_wants_to_move() {
                         - (0..30).map(|k| gram[i][k] * w(k, j)).sum::<f64>()
                         - f64::from(config.regularization) * w(i, j);
                     let l1 = f64::from(config.l1_regularization);
+                    // Thousands of f32 updates of sums this large.
+                    let close = 1e-4 * gram[i][i].max(gram[j][j]);
                     if w(i, j) > 0.0 {
                         n_positive += 1;
-                        assert!((pull - l1).abs() < 1e-3, "{i} -> {j}: {pull}");
+                        assert!((pull - l1).abs() < close, "{i} -> {j}: {pull}");
                     } else if w(i, j) < 0.0 {
                         n_negative += 1;
-                        assert!((pull + l1).abs() < 1e-3, "{i} -> {j}: {pull}");
+                        assert!((pull + l1).abs() < close, "{i} -> {j}: {pull}");
                     } else {
                         n_zero += 1;
-                        assert!(pull < l1 + 1e-3 && (non_negative || pull > -l1 - 1e-3), "{i} -> {j}: {pull}");
+                        assert!(pull < l1 + close && (non_negative || pull > -l1 - close), "{i} -> {j}: {pull}");
                     }
                 }
             }
