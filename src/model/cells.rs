@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::ModelError;
+use super::{ModelError, recency};
 use crate::interactions::Csr;
 
 /// What a cell's weight counts.
@@ -78,4 +78,35 @@ pub(super) fn training_rows<'a>(weights: &'a Csr, trains: &[bool], count: CellWe
         rows.indptr.push(rows.indices.len());
     }
     Cow::Owned(rows)
+}
+
+/// The same rows, each cell halved for every `half_life_days` that its last time lies before the newest of all.
+///
+/// # Errors
+/// Rows without times; `key` is the setting that asks for them.
+pub(super) fn decayed<'a>(
+    rows: Cow<'a, Csr>,
+    half_life_days: Option<f32>,
+    key: &str,
+) -> Result<Cow<'a, Csr>, ModelError> {
+    let Some(days) = half_life_days else { return Ok(rows) };
+    recency::needs_times(key, &rows)?;
+    let mut rows = rows.into_owned();
+    let newest = rows.times.iter().copied().max().unwrap_or_default();
+    for (value, time) in rows.values.iter_mut().zip(&rows.times) {
+        // Never down to zero: a cell that is there counts something.
+        let decayed = f64::from(*value) * recency::by_age(*time, newest, days);
+        *value = (decayed as f32).max(f32::MIN_POSITIVE);
+    }
+    Ok(Cow::Owned(rows))
+}
+
+/// Checks a half-life; `path` is its full key.
+pub(super) fn check_half_life(path: &str, half_life_days: Option<f32>) -> Result<(), String> {
+    match half_life_days {
+        Some(days) if !(days > 0.0 && days <= 36_500.0) => {
+            Err(format!("{path} must be above 0, up to 36500, is {days}"))
+        }
+        _ => Ok(()),
+    }
 }

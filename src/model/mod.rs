@@ -12,6 +12,7 @@ mod graph;
 mod item_item;
 mod popularity;
 mod recency;
+mod repeat;
 mod slim;
 mod sparse_items;
 mod trained;
@@ -25,7 +26,8 @@ pub use ease::{Ease, EaseConfig, memory_bytes as ease_memory_bytes};
 pub use error::ModelError;
 pub use graph::{Graph, GraphConfig, GraphFilter};
 pub use item_item::{ItemItem, ItemItemConfig, SimilarityKind};
-pub use popularity::Popularity;
+pub use popularity::{Popularity, PopularityConfig};
+pub use repeat::{Repeat, RepeatConfig};
 pub use slim::{Slim, SlimConfig};
 pub use trained::{ModelConfig, ModelKind, TrainedModel, train};
 

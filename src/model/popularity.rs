@@ -5,11 +5,33 @@
 
 use std::ops::Range;
 
-use super::{Explanation, ItemSimilarity, Model, ModelError, TileShape, TrainEvent, UserBlock, cells};
+use serde::{Deserialize, Serialize};
+
+use super::{CellWeight, Explanation, ItemSimilarity, Model, ModelError, TileShape, TrainEvent, UserBlock, cells};
 use crate::{
     ids::ItemIdx,
     interactions::{Csr, History},
 };
+
+/// Settings of popularity.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PopularityConfig {
+    /// Days before the newest action after which a pair counts half, by its last time; beside the half-lives of event
+    /// types, which its weight already carries. Needs times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half_life_days: Option<f32>,
+}
+
+impl PopularityConfig {
+    /// Checks the ranges; `path` is where the settings stand, such as `model.popularity`.
+    ///
+    /// # Errors
+    /// Names the key with its full path and what it may be.
+    pub fn check(&self, path: &str) -> Result<(), String> {
+        cells::check_half_life(&format!("{path}.half_life_days"), self.half_life_days)
+    }
+}
 
 /// A model of popularity: an item's score is the sum of its weights, which the interactions have already decayed.
 ///
@@ -24,14 +46,19 @@ impl Popularity {
     ///
     /// # Errors
     /// When a weight is not finite and above zero, or a sum is beyond f32.
-    pub fn train(weights: &Csr, trains: &[bool], on: &mut dyn FnMut(TrainEvent)) -> Result<Self, ModelError> {
+    pub fn train(
+        config: &PopularityConfig,
+        weights: &Csr,
+        trains: &[bool],
+        on: &mut dyn FnMut(TrainEvent),
+    ) -> Result<Self, ModelError> {
+        config.check("model.popularity").map_err(ModelError::Config)?;
         cells::check(weights, trains)?;
-        let mut sums = vec![0f64; weights.n_cols];
-        for row in (0..weights.n_rows()).filter(|&row| trains[row]) {
-            let history = weights.row(row);
-            for (&item, &weight) in history.items.iter().zip(history.weights) {
-                sums[item as usize] += f64::from(weight);
-            }
+        let rows = cells::training_rows(weights, trains, CellWeight::Weight);
+        let rows = cells::decayed(rows, config.half_life_days, "model.popularity.half_life_days")?;
+        let mut sums = vec![0f64; rows.n_cols];
+        for (&item, &weight) in rows.indices.iter().zip(&rows.values) {
+            sums[item as usize] += f64::from(weight);
         }
         on(TrainEvent::Iteration { iteration: 1, iterations: 1, loss: None });
         Self::from_parts(sums.into_iter().map(|sum| sum as f32).collect())
@@ -111,7 +138,7 @@ mod tests {
 
     #[test]
     fn sums_training_rows_only() {
-        let model = Popularity::train(&weights(), &[true, true, false], &mut |_| ()).unwrap();
+        let model = Popularity::train(&PopularityConfig::default(), &weights(), &[true, true, false], &mut |_| ()).unwrap();
         assert_eq!(model.scores(), &[1.0, 0.0, 2.5, 0.0]);
         let history = History::default();
         let mut block = model.prepare(&[history, history]);
@@ -125,7 +152,7 @@ mod tests {
     fn a_sum_beyond_f32_is_an_error() {
         let mut huge = weights();
         huge.values = vec![f32::MAX; 5];
-        let error = Popularity::train(&huge, &[true; 3], &mut |_| ()).unwrap_err();
+        let error = Popularity::train(&PopularityConfig::default(), &huge, &[true; 3], &mut |_| ()).unwrap_err();
         assert_eq!(error, ModelError::NotFinite { what: "the popularity", item: 0 });
     }
 }

@@ -72,13 +72,17 @@ impl Recency {
                 factor *= decay().factor(place as f64 / f64::from(half_life));
             }
             if let Some(days) = self.days {
-                let age = f64::from(time.age_at(newest));
-                factor *= decay().factor(age / (f64::from(days) * f64::from(DAY)));
+                factor *= by_age(time, newest, days);
             }
             (f64::from(count.of(weight)) * factor) as f32
         });
         Cow::Owned(counts.collect())
     }
+}
+
+/// What is left after the time between two instants.
+pub(super) fn by_age(time: Stamp, newest: Stamp, half_life_days: f32) -> f64 {
+    decay().factor(f64::from(time.age_at(newest)) / (f64::from(half_life_days) * f64::from(DAY)))
 }
 
 /// Refuses interactions without times; `key` is the setting that asks for them.

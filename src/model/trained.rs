@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Als, AlsConfig, Blend, BlendConfig, Ease, EaseConfig, Graph, GraphConfig, ItemItem, ItemItemConfig, Model,
-    ModelError, Popularity, Slim, SlimConfig, TrainEvent,
+    ModelError, Popularity, PopularityConfig, Repeat, RepeatConfig, Slim, SlimConfig, TrainEvent,
 };
 use crate::interactions::Interactions;
 
@@ -12,7 +12,7 @@ use crate::interactions::Interactions;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelConfig {
-    /// The model: `als`, `item_item`, `ease`, `slim`, `graph`, `blend` or `popularity`.
+    /// The model: `als`, `item_item`, `ease`, `slim`, `graph`, `repeat`, `blend` or `popularity`.
     pub kind: ModelKind,
     /// Settings of `als`.
     pub als: AlsConfig,
@@ -24,6 +24,10 @@ pub struct ModelConfig {
     pub slim: SlimConfig,
     /// Settings of `graph`.
     pub graph: GraphConfig,
+    /// Settings of `repeat`.
+    pub repeat: RepeatConfig,
+    /// Settings of `popularity`.
+    pub popularity: PopularityConfig,
     /// Settings of `blend`.
     pub blend: BlendConfig,
 }
@@ -43,6 +47,8 @@ pub enum ModelKind {
     Slim,
     /// Filters on the graph of users and items.
     Graph,
+    /// What the user has, he wants again.
+    Repeat,
     /// A weighted sum of other models.
     Blend,
     /// The same list for everybody.
@@ -59,6 +65,7 @@ impl ModelKind {
             Self::Ease => "ease",
             Self::Slim => "slim",
             Self::Graph => "graph",
+            Self::Repeat => "repeat",
             Self::Blend => "blend",
             Self::Popularity => "popularity",
         }
@@ -77,6 +84,8 @@ impl ModelConfig {
         self.ease.check(&format!("{path}.ease"))?;
         self.slim.check(&format!("{path}.slim"))?;
         self.graph.check(&format!("{path}.graph"))?;
+        self.repeat.check(&format!("{path}.repeat"))?;
+        self.popularity.check(&format!("{path}.popularity"))?;
         if self.kind == ModelKind::Blend && self.blend.parts.is_empty() {
             return Err(format!("{path}.blend.parts must have at least one part with kind = \"blend\""));
         }
@@ -87,7 +96,9 @@ impl ModelConfig {
     #[must_use]
     pub fn needs_times(&self) -> bool {
         match self.kind {
-            ModelKind::Als | ModelKind::Graph | ModelKind::Popularity => false,
+            ModelKind::Als | ModelKind::Graph => false,
+            ModelKind::Repeat => self.repeat.recency().is_on(),
+            ModelKind::Popularity => self.popularity.half_life_days.is_some(),
             ModelKind::ItemItem => self.item_item.needs_times(),
             ModelKind::Ease => self.ease.recency().is_on(),
             ModelKind::Slim => self.slim.recency().is_on(),
@@ -109,6 +120,8 @@ pub enum TrainedModel {
     Slim(Slim),
     /// Filters.
     Graph(Graph),
+    /// Nothing but the histories.
+    Repeat(Repeat),
     /// Weights and models.
     Blend(Blend),
     /// Sums.
@@ -125,6 +138,7 @@ impl TrainedModel {
             Self::Ease(model) => model,
             Self::Slim(model) => model,
             Self::Graph(model) => model,
+            Self::Repeat(model) => model,
             Self::Blend(model) => model,
             Self::Popularity(model) => model,
         }
@@ -139,6 +153,7 @@ impl TrainedModel {
             Self::Ease(_) => ModelKind::Ease,
             Self::Slim(_) => ModelKind::Slim,
             Self::Graph(_) => ModelKind::Graph,
+            Self::Repeat(_) => ModelKind::Repeat,
             Self::Blend(_) => ModelKind::Blend,
             Self::Popularity(_) => ModelKind::Popularity,
         }
@@ -152,7 +167,12 @@ impl TrainedModel {
     pub fn min_score(&self) -> Option<f32> {
         match self {
             Self::Als(_) | Self::Blend(_) => None,
-            Self::ItemItem(_) | Self::Ease(_) | Self::Slim(_) | Self::Graph(_) | Self::Popularity(_) => Some(0.0),
+            Self::ItemItem(_)
+            | Self::Ease(_)
+            | Self::Slim(_)
+            | Self::Graph(_)
+            | Self::Repeat(_)
+            | Self::Popularity(_) => Some(0.0),
         }
     }
 
@@ -182,7 +202,8 @@ pub fn train(
         ModelKind::Ease => Ease::train(config.ease.clone(), weights, trains, on).map(TrainedModel::Ease),
         ModelKind::Slim => Slim::train(config.slim.clone(), weights, trains, on).map(TrainedModel::Slim),
         ModelKind::Graph => Graph::train(config.graph.clone(), weights, trains, on).map(TrainedModel::Graph),
+        ModelKind::Repeat => Repeat::train(config.repeat.clone(), weights, trains, on).map(TrainedModel::Repeat),
         ModelKind::Blend => Blend::train(&config.blend, interactions, on).map(TrainedModel::Blend),
-        ModelKind::Popularity => Popularity::train(weights, trains, on).map(TrainedModel::Popularity),
+        ModelKind::Popularity => Popularity::train(&config.popularity, weights, trains, on).map(TrainedModel::Popularity),
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     ids::IdTable,
     linalg::Blocks,
-    model::{Als, Blend, Ease, Graph, ItemItem, ModelConfig, ModelError, ModelKind, Popularity, Slim, TrainedModel},
+    model::{Als, Blend, Ease, Graph, ItemItem, ModelConfig, ModelError, ModelKind, Popularity, Repeat, Slim, TrainedModel},
     recommendations::Scorer,
 };
 
@@ -63,6 +63,8 @@ fn save(run: &RunWriter, folder: &str, model: &TrainedModel, items: &IdTable) ->
                 save(run, &part_folder(folder, at), part, items)?;
             }
         }
+        // Its settings stand in the config, and it has nothing else.
+        TrainedModel::Repeat(_) => {}
         TrainedModel::Ease(model) => save_blocks(run, folder, model.weights(), items)?,
         TrainedModel::Popularity(model) => {
             write_scores(run.file(&scores(folder))?, items, model.scores())?;
@@ -95,6 +97,7 @@ fn load(run: &Run, folder: &str, config: &ModelConfig, items: &IdTable) -> Resul
             let ((_, vectors), (_, totals)) = (read_dense(run, &factors(folder))?, read_scores(run, &scores(folder))?);
             TrainedModel::Graph(Graph::from_parts(config.graph.clone(), linear, vectors, totals)?)
         }
+        ModelKind::Repeat => TrainedModel::Repeat(Repeat::from_parts(config.repeat.clone(), items.len())?),
         ModelKind::Blend => {
             let parts = config.blend.parts.iter().enumerate().map(|(at, part)| {
                 load(run, &part_folder(folder, at), &part.model(), items).map(|model| (part.weight, model))

@@ -193,7 +193,7 @@ pub fn default_space(model: &ModelConfig) -> Vec<Parameter> {
                 .map(|part| numbers(&format!("blend.parts.{part}.weight"), 0.02, 5.0, true))
                 .collect()
         }
-        ModelKind::Popularity => Vec::new(),
+        ModelKind::Repeat | ModelKind::Popularity => Vec::new(),
     }
 }
 
@@ -215,17 +215,38 @@ pub fn overridden(mut space: Vec<Parameter>, own: &SpaceConfig) -> Vec<Parameter
 /// A key that the settings do not have, a value of the wrong type or out of the model's own bounds.
 pub fn apply(model: &ModelConfig, space: &[Parameter], values: &[Value]) -> Result<ModelConfig, SpaceError> {
     let mut tree = serde_json::to_value(model).expect("settings are plain data");
+    let known = tree.clone();
     for (parameter, value) in space.iter().zip(values) {
-        let pointer = format!("/{}", parameter.key.replace('.', "/"));
-        match tree.pointer_mut(&pointer) {
-            Some(place) => *place = value.clone(),
-            None => return Err(SpaceError(no_such_key(&tree, &parameter.key))),
+        if !put(&mut tree, &parameter.key, value) {
+            return Err(SpaceError(no_such_key(&known, &parameter.key)));
         }
     }
     let wrong = |message: String| SpaceError(format!("tune.space: {message}"));
-    let model: ModelConfig = serde_json::from_value(tree).map_err(|error| wrong(error.to_string()))?;
+    let model: ModelConfig = serde_json::from_value(tree).map_err(|error| {
+        let text = error.to_string();
+        let unknown = space.iter().find(|it| {
+            let last = it.key.rsplit('.').next().unwrap_or_default();
+            text.contains(&format!("unknown field `{last}`"))
+        });
+        unknown.map_or_else(|| wrong(text), |it| SpaceError(no_such_key(&known, &it.key)))
+    })?;
     model.check("model").map_err(wrong)?;
     Ok(model)
+}
+
+/// Sets a key below a table that is there. A key that is absent may be a setting without a default, such as a half-life:
+/// reading the settings tells.
+fn put(tree: &mut Value, key: &str, value: &Value) -> bool {
+    let (parent, last) = key.rsplit_once('.').map_or((String::new(), key), |(parent, last)| {
+        (format!("/{}", parent.replace('.', "/")), last)
+    });
+    match tree.pointer_mut(&parent) {
+        Some(Value::Object(table)) => {
+            table.insert(last.to_owned(), value.clone());
+            true
+        }
+        _ => false,
+    }
 }
 
 fn no_such_key(tree: &Value, key: &str) -> String {
@@ -266,7 +287,15 @@ mod tests {
     fn every_default_space_holds_settings_that_the_model_accepts() {
         let mut models = vec![ModelConfig::default()];
         models[0].als.weighting = Weighting::Confidence;
-        for kind in [ModelKind::Als, ModelKind::ItemItem, ModelKind::Popularity] {
+        for kind in [
+            ModelKind::Als,
+            ModelKind::ItemItem,
+            ModelKind::Ease,
+            ModelKind::Slim,
+            ModelKind::Graph,
+            ModelKind::Repeat,
+            ModelKind::Popularity,
+        ] {
             models.push(ModelConfig { kind, ..ModelConfig::default() });
         }
         for kind in ["rp3beta", "cosine", "asymmetric_cosine", "jaccard", "bm25", "tfidf"] {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AlsConfig, EaseConfig, GraphConfig, ItemItemConfig, ModelConfig, ModelKind, SlimConfig};
+use crate::model::{AlsConfig, EaseConfig, GraphConfig, ItemItemConfig, ModelConfig, ModelKind, PopularityConfig, RepeatConfig, SlimConfig};
 
 /// Settings of a sum of models.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -30,6 +30,10 @@ pub struct BlendPart {
     pub slim: SlimConfig,
     /// Settings of `graph`.
     pub graph: GraphConfig,
+    /// Settings of `repeat`.
+    pub repeat: RepeatConfig,
+    /// Settings of `popularity`.
+    pub popularity: PopularityConfig,
 }
 
 impl Default for BlendPart {
@@ -42,6 +46,8 @@ impl Default for BlendPart {
             ease: EaseConfig::default(),
             slim: SlimConfig::default(),
             graph: GraphConfig::default(),
+            repeat: RepeatConfig::default(),
+            popularity: PopularityConfig::default(),
         }
     }
 }
@@ -57,6 +63,8 @@ impl BlendPart {
             ease: self.ease.clone(),
             slim: self.slim.clone(),
             graph: self.graph.clone(),
+            repeat: self.repeat.clone(),
+            popularity: self.popularity.clone(),
             blend: BlendConfig::default(),
         }
     }

@@ -1,3 +1,5 @@
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+
 use super::*;
 use crate::model::CellWeight;
 
@@ -84,7 +86,14 @@ fn scores_are_those_of_the_filters() {
 /// Ridge regression of R on itself, densely; with all directions leading there is no tail to approximate.
 #[test]
 fn ridge_scores_are_those_of_ridge_regression() {
-    let cells = sample(24);
+    // Full rank: a pattern without regularity.
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let mut cells = Csr { indptr: vec![0], n_cols: 24, ..Csr::default() };
+    for _ in 0..60 {
+        cells.indices.extend((0..24).filter(|_| random.random::<f32>() < 0.3));
+        cells.values.resize(cells.indices.len(), 1.0);
+        cells.indptr.push(cells.indices.len());
+    }
     let config = GraphConfig {
         filter: GraphFilter::Ridge,
         n_factors: 24,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     interactions::Csr,
     model::{
-        CellWeight, ModelError,
+        CellWeight, ModelError, cells,
         recency::{Recency, needs_times},
     },
 };
@@ -40,6 +40,10 @@ pub struct ItemItemConfig {
     pub sequence_weight: f32,
     /// How many of the user's items later at most that is.
     pub sequence_window: u32,
+    /// Days before the newest action after which a pair counts half in training, by its last time: neighbours of the season.
+    /// Needs times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training_half_life_days: Option<f32>,
     /// Half-life in items: at scoring, an item counts half when so many items of the user are newer. Needs times.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recency_half_life: Option<f32>,
@@ -82,6 +86,7 @@ impl Default for ItemItemConfig {
             b: 0.75,
             sequence_weight: 0.0,
             sequence_window: 5,
+            training_half_life_days: None,
             recency_half_life: None,
             recency_half_life_days: None,
         }
@@ -119,6 +124,7 @@ impl ItemItemConfig {
                 "{path}.sequence_weight must be 0 with kind = \"jaccard\": users of both are only counted"
             ));
         }
+        cells::check_half_life(&format!("{path}.training_half_life_days"), self.training_half_life_days)?;
         self.recency().check(path)
     }
 
@@ -128,7 +134,7 @@ impl ItemItemConfig {
 
     /// Whether the model asks for the last times of the pairs.
     pub(in crate::model) fn needs_times(&self) -> bool {
-        self.sequence_weight > 0.0 || self.recency().is_on()
+        self.sequence_weight > 0.0 || self.training_half_life_days.is_some() || self.recency().is_on()
     }
 
     /// Refuses interactions without times where a setting asks for them.

@@ -60,6 +60,8 @@ impl ItemItem {
         cells::check(weights, trains)?;
         config.check_times(weights)?;
         let users = cells::training_rows(weights, trains, config.weights);
+        let key = "model.item_item.training_half_life_days";
+        let users = cells::decayed(users, config.training_half_life_days, key)?;
         let similarity = build::build(&config, &users, on);
         Self::from_parts(config, similarity)
     }
