@@ -38,11 +38,12 @@ impl TrialJournal {
         file.read_to_string(&mut text).map_err(failed())?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let heading = json!({ "search": fingerprint });
+        let heading_line = heading.to_string();
         let mut lines = text[..whole].lines();
         let first = lines.next();
         // Compared as text: numbers that went through JSON may differ in their last bit.
         if let Some(first) = first
-            && heading.to_string() != first
+            && first != heading_line
         {
             let is_journal = first.starts_with("{\"search\":");
             return Err(ArtifactError::damaged(

@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn sums_training_rows_only() {
-        let model = Popularity::train(&PopularityConfig::default(), &weights(), &[true, true, false], &mut |_| ()).unwrap();
+        let model =
+            Popularity::train(&PopularityConfig::default(), &weights(), &[true, true, false], &mut |_| ()).unwrap();
         assert_eq!(model.scores(), &[1.0, 0.0, 2.5, 0.0]);
         let history = History::default();
         let mut block = model.prepare(&[history, history]);

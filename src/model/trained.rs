@@ -204,6 +204,8 @@ pub fn train(
         ModelKind::Graph => Graph::train(config.graph.clone(), weights, trains, on).map(TrainedModel::Graph),
         ModelKind::Repeat => Repeat::train(config.repeat.clone(), weights, trains, on).map(TrainedModel::Repeat),
         ModelKind::Blend => Blend::train(&config.blend, interactions, on).map(TrainedModel::Blend),
-        ModelKind::Popularity => Popularity::train(&config.popularity, weights, trains, on).map(TrainedModel::Popularity),
+        ModelKind::Popularity => {
+            Popularity::train(&config.popularity, weights, trains, on).map(TrainedModel::Popularity)
+        }
     }
 }

@@ -5,7 +5,9 @@ use crate::{
     config::Config,
     ids::IdTable,
     linalg::Blocks,
-    model::{Als, Blend, Ease, Graph, ItemItem, ModelConfig, ModelError, ModelKind, Popularity, Repeat, Slim, TrainedModel},
+    model::{
+        Als, Blend, Ease, Graph, ItemItem, ModelConfig, ModelError, ModelKind, Popularity, Repeat, Slim, TrainedModel,
+    },
     recommendations::Scorer,
 };
 

@@ -237,9 +237,9 @@ pub fn apply(model: &ModelConfig, space: &[Parameter], values: &[Value]) -> Resu
 /// Sets a key below a table that is there. A key that is absent may be a setting without a default, such as a half-life:
 /// reading the settings tells.
 fn put(tree: &mut Value, key: &str, value: &Value) -> bool {
-    let (parent, last) = key.rsplit_once('.').map_or((String::new(), key), |(parent, last)| {
-        (format!("/{}", parent.replace('.', "/")), last)
-    });
+    let (parent, last) = key
+        .rsplit_once('.')
+        .map_or((String::new(), key), |(parent, last)| (format!("/{}", parent.replace('.', "/")), last));
     match tree.pointer_mut(&parent) {
         Some(Value::Object(table)) => {
             table.insert(last.to_owned(), value.clone());

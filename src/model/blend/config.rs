@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AlsConfig, EaseConfig, GraphConfig, ItemItemConfig, ModelConfig, ModelKind, PopularityConfig, RepeatConfig, SlimConfig};
+use crate::model::{
+    AlsConfig, EaseConfig, GraphConfig, ItemItemConfig, ModelConfig, ModelKind, PopularityConfig, RepeatConfig,
+    SlimConfig,
+};
 
 /// Settings of a sum of models.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

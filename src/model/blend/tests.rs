@@ -34,7 +34,7 @@ fn part(kind: ModelKind, weight: f32) -> BlendPart {
     let ease = EaseConfig { regularization: 3.0, recency_half_life: Some(2.0), ..EaseConfig::default() };
     let slim = SlimConfig { regularization: 3.0, ..SlimConfig::default() };
     let graph = GraphConfig { n_factors: 4, ..GraphConfig::default() };
-    BlendPart { weight, kind, als, item_item, ease, slim, graph }
+    BlendPart { weight, kind, als, item_item, ease, slim, graph, ..BlendPart::default() }
 }
 
 const ALL: [ModelKind; 6] =
