@@ -12,7 +12,6 @@ libraries': the exported weight to this power, 0 makes all pairs equal.
 
 import argparse
 import contextlib
-import inspect
 import io
 import json
 import logging
@@ -41,14 +40,16 @@ THREADS = 2
 
 @dataclass
 class Fold:
-    """One split: the training matrix, and of the test users known to it what is relevant."""
+    """One split: the training matrix, and what is relevant to the test users that it knows.
+
+    `relevant` is a set a test user: columns of items, and the ids of items that training does not know.
+    """
 
     users: np.ndarray
     items: np.ndarray
     train: sps.csr_matrix
     test_users: np.ndarray
     relevant: list
-    n_relevant: np.ndarray
     blocked: np.ndarray
 
 
@@ -66,8 +67,8 @@ def read_fold(directory, blocked_items):
             of_user.setdefault(row_of[user], set()).add(column_of.get(item, item))
     test_users = np.array(sorted(of_user))
     blocked = np.array([column_of[item] for item in blocked_items if item in column_of], dtype=int)
-    relevant = [{item for item in of_user[user] if not isinstance(item, str)} for user in test_users]
-    return Fold(users, items, matrix, test_users, relevant, np.array([len(of_user[user]) for user in test_users]), blocked)
+    relevant = [of_user[user] for user in test_users]
+    return Fold(users, items, matrix, test_users, relevant, blocked)
 
 
 def weighted(train, power):
@@ -95,8 +96,8 @@ def ndcg(lists, fold):
     gains = 1 / np.log2(np.arange(2, K + 2))
     ideal = np.cumsum(gains)
     values = [
-        sum(gains[rank] for rank, item in enumerate(items[:K]) if item in relevant) / ideal[min(K, n) - 1]
-        for items, relevant, n in zip(lists, fold.relevant, fold.n_relevant)
+        sum(gains[rank] for rank, item in enumerate(items[:K]) if item in relevant) / ideal[min(K, len(relevant)) - 1]
+        for items, relevant in zip(lists, fold.relevant)
     ]
     return float(np.mean(values))
 
@@ -314,11 +315,11 @@ def show(args):
         trials_done = f"{peer['trials']}{'!' if peer['capped'] else ''}"
         print(f" {name:<20} {trials_done:>6}  {peer['fit_seconds']:>6.2f}  {values:<22} {spelled(peer['settings'])}")
     if any(peer["capped"] for peer in report["peers"].values()):
-        print(f"\n ! The search of this peer was stopped after {report['seconds']} s, before {report['trials']} trials.")
+        print(f"\n ! stopped by --seconds {report['seconds']} before trial {report['trials']}")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=inspect.cleandoc(__doc__), formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     of_search = commands.add_parser("search")
     of_search.add_argument("--config", type=Path, required=True)

@@ -94,7 +94,7 @@ make_venv() {
     [[ -f ${VENV}/stamp && $(<"${VENV}/stamp") == "${stamp}" ]] && return
     echo "==> installing the peers into ${VENV}, once; this takes minutes" >&2
     "${python}" -m venv --clear "${VENV}"
-    install numpy scipy pyarrow || fail "numpy, scipy and pyarrow cannot be installed, see above"
+    install numpy scipy pandas pyarrow || fail "numpy, scipy, pandas and pyarrow cannot be installed, see above"
     for peer in "${PEERS[@]}"; do
         is_skipped "${peer}" || install "${peer}" || fail "peer ${peer} cannot be installed, see above;" \
             "NIGHTSHELF_SKIP=${peer} does without it"
