@@ -87,19 +87,27 @@ check_flags() {
     done
 }
 
-# The venv is made again when the requirements, the Python or the skipped peers change.
+# The venv is made again when the requirements or the Python change; a peer that was skipped is added when it is not.
 make_venv() {
     local python=${PYTHON:-python3.11} stamp peer
-    stamp="$(cksum <"${REQUIREMENTS}") $("${python}" --version) skip=${NIGHTSHELF_SKIP:-}" || fail "no ${python}"
-    [[ -f ${VENV}/stamp && $(<"${VENV}/stamp") == "${stamp}" ]] && return
-    echo "==> installing the peers into ${VENV}, once; this takes minutes" >&2
-    "${python}" -m venv --clear "${VENV}"
-    install numpy scipy pandas pyarrow || fail "numpy, scipy, pandas and pyarrow cannot be installed, see above"
+    stamp="$(cksum <"${REQUIREMENTS}") $("${python}" --version)" || fail "no ${python}: set PYTHON"
+    if [[ ! -f ${VENV}/stamp || $(<"${VENV}/stamp") != "${stamp}" ]]; then
+        echo "==> making ${VENV}, once; the peers take minutes to install" >&2
+        "${python}" -m venv --clear "${VENV}"
+        install numpy scipy pandas pyarrow || fail "numpy, scipy, pandas and pyarrow cannot be installed, see above"
+        echo "${stamp}" >"${VENV}/stamp"
+    fi
     for peer in "${PEERS[@]}"; do
-        is_skipped "${peer}" || install "${peer}" || fail "peer ${peer} cannot be installed, see above;" \
-            "NIGHTSHELF_SKIP=${peer} does without it"
+        is_skipped "${peer}" || add_peer "${peer}"
     done
-    echo "${stamp}" >"${VENV}/stamp"
+}
+
+add_peer() {
+    [[ -f ${VENV}/has-$1 ]] && return
+    echo "==> installing $1" >&2
+    install "$1" && "${VENV}/bin/python" -c "import $1" ||
+        fail "peer $1 cannot be installed, see above; NIGHTSHELF_SKIP=$1 does without it"
+    touch "${VENV}/has-$1"
 }
 
 install() {
