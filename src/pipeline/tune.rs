@@ -182,6 +182,11 @@ fn prepare(
         EvaluationInputs { train: options.train.clone(), test: Vec::new(), now: options.now, keep_times: true };
     let mut data = EvaluationData::prepare(&own, &inputs, on)?;
     data.folds.truncate(n_folds);
+    if by_time {
+        // Not the later ones, which are kept for `evaluate`.
+        let names: Vec<&str> = data.folds.iter().map(|fold| fold.name.as_str()).collect();
+        data.facts.split = format!("by time, tested on {}", names.join("; "));
+    }
     let levels = (0..config.tune.levels)
         .map(|level| {
             let share = config.tune.share(level);

@@ -15,3 +15,4 @@ mod s3;
 mod sinks;
 mod support;
 mod synth;
+mod tune;
