@@ -145,7 +145,7 @@ impl ModelScores {
 /// Shapes: all models have the same folds and, in each, the same users; `people` numbers the people of each fold's rows
 /// (someone whom two folds test has one number).
 /// Determinism: for any number of threads.
-/// Cost: that of [`bootstrap`] over three times the users, and of [`permutation_test`] for each model but the best.
+/// Cost: that of [`bootstrap()`] over three times the users, and of [`permutation_test`] for each model but the best.
 #[must_use]
 pub fn compare(
     models: &[ModelRuns],
