@@ -110,7 +110,7 @@ fn text(done: &Tuned, args: &TuneArgs, options: &TuneOptions) -> String {
         let on =
             if trial.scores.len() == last + 1 { "all".to_owned() } else { format!("level {}", trial.scores.len()) };
         let score = trial.scores.last().map_or_else(String::new, |score| format!("{score:.4}"));
-        let values = trial.values.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let values = trial.values.iter().map(spelled);
         [name, score, on].into_iter().chain(values).collect()
     });
     let tests: u64 = done.folds.iter().map(|fold| fold.counts.known_users).sum();
@@ -131,4 +131,13 @@ fn text(done: &Tuned, args: &TuneArgs, options: &TuneOptions) -> String {
         done.seconds
     );
     format!("{head}\n\n{}\n\n{tail}", table(&header, &[1], rows))
+}
+
+/// A setting as people write it: models keep f32, which JSON spells with all the digits of its f64.
+fn spelled(value: &serde_json::Value) -> String {
+    match (value.as_str(), value.as_f64()) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(number)) if value.is_f64() => (number as f32).to_string(),
+        _ => value.to_string(),
+    }
 }
