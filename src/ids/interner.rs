@@ -57,7 +57,7 @@ impl Hashed {
 /// bytes inside the slot, so that a look-up of a usual id touches one cache line, where a table of numbers beside an
 /// arena of ids touches three.
 ///
-/// Cost: 32 bytes a slot at 12 to 50 % load, plus the ids in one [`IdTable`] a bucket.
+/// Cost: 32 bytes a slot at 50 % load at most, plus the ids in one [`IdTable`] a bucket.
 pub struct Interner {
     slots: Vec<Slot>,
     ids: Vec<IdTable>,
@@ -179,8 +179,7 @@ impl Interner {
     }
 
     fn grow(&mut self) {
-        // By four: half as many moves, into memory that the kernel has to clear first, as by two.
-        let mut slots = vec![FREE; self.slots.len() * 4];
+        let mut slots = vec![FREE; self.slots.len() * 2];
         let mask = slots.len() - 1;
         for slot in self.slots.iter().filter(|slot| slot.number != 0) {
             let len = slot.len as usize;
