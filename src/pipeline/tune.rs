@@ -178,6 +178,8 @@ fn prepare(
         }
         evaluation.folds = n_folds + later;
     }
+    // Times are kept even where the configured model needs none: the search space may have a half-life or another setting
+    // of recency, and a trial with it would find no times in data that are read only once.
     let inputs =
         EvaluationInputs { train: options.train.clone(), test: Vec::new(), now: options.now, keep_times: true };
     let mut data = EvaluationData::prepare(&own, &inputs, on)?;
