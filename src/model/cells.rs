@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::{ModelError, recency};
-use crate::interactions::Csr;
+use crate::interactions::{Csr, Stamp};
 
 /// What a cell's weight counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -94,11 +94,17 @@ pub(super) fn decayed<'a>(
     let mut rows = rows.into_owned();
     let newest = rows.times.iter().copied().max().unwrap_or_default();
     for (value, time) in rows.values.iter_mut().zip(&rows.times) {
-        // Never down to zero: a cell that is there counts something.
-        let decayed = f64::from(*value) * recency::by_age(*time, newest, days);
-        *value = (decayed as f32).max(f32::MIN_POSITIVE);
+        *value = halved(*value, *time, newest, days);
     }
     Ok(Cow::Owned(rows))
+}
+
+/// A cell's weight after the time from its last action to the newest of all.
+#[inline]
+pub(super) fn halved(weight: f32, time: Stamp, newest: Stamp, half_life_days: f32) -> f32 {
+    let decayed = f64::from(weight) * recency::by_age(time, newest, half_life_days);
+    // Never down to zero: a cell that is there counts something.
+    (decayed as f32).max(f32::MIN_POSITIVE)
 }
 
 /// Checks a half-life; `path` is its full key.
