@@ -175,7 +175,7 @@ pub(super) struct EvaluateArgs {
     /// How to split the events: time, leave-last, ratio
     #[arg(long)]
     pub(super) split: Option<String>,
-    /// Split by time: days of each test
+    /// Split by time: days of each test (this and the next two imply --split time)
     #[arg(long, value_name = "DAYS")]
     pub(super) test_days: Option<String>,
     /// Split by time: how many tests, each before the next
@@ -185,7 +185,7 @@ pub(super) struct EvaluateArgs {
     #[arg(long, value_name = "DAY", num_args = 1..)]
     pub(super) test_start: Vec<String>,
     /// Split per user: how many of his last pairs are the test (implies --split leave-last)
-    #[arg(long, value_name = "N", conflicts_with = "ratio")]
+    #[arg(long, value_name = "N")]
     pub(super) leave_last: Option<String>,
     /// Split per user: which share of his pairs is the test (implies --split ratio)
     #[arg(long, value_name = "SHARE")]
@@ -256,10 +256,13 @@ pub(super) struct TuneArgs {
     /// How to split the events: time, leave-last, ratio
     #[arg(long)]
     pub(super) split: Option<String>,
-    /// Split per user: which share of his pairs is the test
+    /// Split per user: how many of his last pairs are the test (implies --split leave-last)
+    #[arg(long, value_name = "N")]
+    pub(super) leave_last: Option<String>,
+    /// Split per user: which share of his pairs is the test (implies --split ratio)
     #[arg(long, value_name = "SHARE")]
     pub(super) ratio: Option<String>,
-    /// Split by time: days of each test
+    /// Split by time: days of each test (this and the next two imply --split time)
     #[arg(long, value_name = "DAYS")]
     pub(super) test_days: Option<String>,
     /// Split by time: how many tests each trial is measured on

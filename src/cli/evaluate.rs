@@ -11,6 +11,7 @@ use crate::{
 use super::{
     args::{ConfigSource, EvaluateArgs, Global},
     build::{config, set},
+    evaluation_flags::{SplitFlag, need_events, number, split, word, words},
     output::{bytes, grouped, json, say, table},
     progress,
 };
@@ -37,23 +38,19 @@ pub(super) fn run(args: &EvaluateArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 /// The flags that stand for keys.
-fn sets(args: &EvaluateArgs) -> Vec<String> {
-    let words = |key: &str, values: &[String]| {
-        let list = || toml::Value::Array(values.iter().cloned().map(toml::Value::String).collect());
-        (!values.is_empty()).then(|| format!("{key}={}", list()))
-    };
-    let number = |key: &str, value: &Option<String>| value.as_ref().map(|value| format!("{key}={value}"));
-    let word =
-        |key: &str, value: &Option<String>| set(key, value.as_ref().map(|text| text.replace('-', "_")).as_deref());
-    let split = match (&args.split, &args.leave_last, &args.ratio) {
-        (None, Some(_), _) => Some("leave_last".to_owned()),
-        (None, _, Some(_)) => Some("ratio".to_owned()),
-        (split, _, _) => split.clone(),
-    };
-    [
+fn sets(args: &EvaluateArgs) -> Result<Vec<String>, ConfigError> {
+    let flag = |name, given, split| SplitFlag { name, given, split };
+    let flags = [
+        flag("--leave-last", args.leave_last.is_some(), "leave-last"),
+        flag("--ratio", args.ratio.is_some(), "ratio"),
+        flag("--test-days", args.test_days.is_some(), "time"),
+        flag("--folds", args.folds.is_some(), "time"),
+        flag("--test-start", !args.test_start.is_empty(), "time"),
+    ];
+    let sets = [
         (!args.k.is_empty()).then(|| format!("evaluation.ks={:?}", args.k)),
         word("evaluation.metric", &args.metric),
-        word("evaluation.split", &split),
+        word("evaluation.split", &split(&args.split, &flags)?),
         number("evaluation.test_days", &args.test_days),
         number("evaluation.folds", &args.folds),
         words("evaluation.test_starts", &args.test_start),
@@ -65,10 +62,8 @@ fn sets(args: &EvaluateArgs) -> Vec<String> {
         number("evaluation.users", &args.users),
         number("evaluation.seed", &args.seed),
         args.threads.map(|threads| format!("build.threads={threads}")),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    ];
+    Ok(sets.into_iter().flatten().collect())
 }
 
 /// Each config with each model, named so that all differ.
@@ -81,16 +76,14 @@ fn candidates(args: &EvaluateArgs) -> anyhow::Result<Vec<Candidate>> {
         [] => vec![None],
         models => models.iter().map(|model| Some(model.as_str())).collect(),
     };
+    let flags = sets(args)?;
     let mut candidates: Vec<Candidate> = Vec::new();
     for path in &sources {
         for model in &models {
             let source = ConfigSource { config: path.map(Path::to_owned), sets: args.sets.clone() };
-            let sets = sets(args).into_iter().chain(set("model.kind", *model)).collect();
+            let sets = flags.iter().cloned().chain(set("model.kind", *model)).collect();
             let config = config(&source, sets)?.config;
-            if config.events.paths.is_empty() && args.train.is_empty() {
-                let message = "events.paths is empty: name the events in the config file or with --train".to_owned();
-                return Err(ConfigError::Value(message).into());
-            }
+            need_events(&config, &args.train)?;
             let name = name(&config, *path, sources.len() > 1, &candidates);
             candidates.push(Candidate { name, config });
         }

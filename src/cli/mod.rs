@@ -8,6 +8,7 @@ mod ask;
 mod build;
 mod config;
 mod evaluate;
+mod evaluation_flags;
 mod exit;
 mod output;
 mod progress;

@@ -12,6 +12,7 @@ use crate::{
 use super::{
     args::{Global, TuneArgs},
     build::{config, set},
+    evaluation_flags::{SplitFlag, need_events, number, split, word},
     output::{grouped, json, say, table},
     progress,
 };
@@ -20,28 +21,8 @@ use super::{
 const SHOWN: usize = 10;
 
 pub(super) fn run(args: &TuneArgs, global: &Global) -> anyhow::Result<()> {
-    let number = |key: &str, value: &Option<String>| value.as_ref().map(|value| format!("{key}={value}"));
-    let word =
-        |key: &str, value: &Option<String>| set(key, value.as_deref().map(|text| text.replace('-', "_")).as_deref());
-    let sets = [
-        set("model.kind", args.model.as_deref()),
-        (!args.k.is_empty()).then(|| format!("evaluation.ks={:?}", args.k)),
-        word("evaluation.metric", &args.metric),
-        word("evaluation.split", &args.split),
-        number("evaluation.ratio", &args.ratio),
-        number("evaluation.test_days", &args.test_days),
-        word("evaluation.repeats", &args.repeats),
-        number("tune.trials", &args.trials),
-        number("tune.folds", &args.folds),
-        number("tune.seed", &args.seed),
-        args.newest.then(|| "tune.before_evaluation=false".to_owned()),
-        args.threads.map(|threads| format!("build.threads={threads}")),
-    ];
-    let loaded = config(&args.source, sets.into_iter().flatten().collect())?.config;
-    if loaded.events.paths.is_empty() && args.train.is_empty() {
-        let message = "events.paths is empty: name the events in the config file or with --train".to_owned();
-        return Err(ConfigError::Value(message).into());
-    }
+    let loaded = config(&args.source, sets(args)?)?.config;
+    need_events(&loaded, &args.train)?;
     if args.out.exists() && !args.force {
         let message = format!("{} is there already: name another file with --out, or add --force", args.out.display());
         return Err(ConfigError::Value(message).into());
@@ -59,6 +40,34 @@ pub(super) fn run(args: &TuneArgs, global: &Global) -> anyhow::Result<()> {
     drop(observer);
     write(&args.out, &loaded, &done)?;
     if args.json { json(&done) } else { say(&text(&done, args, &options)) }
+}
+
+/// The flags that stand for keys.
+fn sets(args: &TuneArgs) -> Result<Vec<String>, ConfigError> {
+    let flag = |name, given, split| SplitFlag { name, given, split };
+    let flags = [
+        flag("--leave-last", args.leave_last.is_some(), "leave-last"),
+        flag("--ratio", args.ratio.is_some(), "ratio"),
+        flag("--test-days", args.test_days.is_some(), "time"),
+        flag("--folds", args.folds.is_some(), "time"),
+        flag("--newest", args.newest, "time"),
+    ];
+    let sets = [
+        set("model.kind", args.model.as_deref()),
+        (!args.k.is_empty()).then(|| format!("evaluation.ks={:?}", args.k)),
+        word("evaluation.metric", &args.metric),
+        word("evaluation.split", &split(&args.split, &flags)?),
+        number("evaluation.leave_last", &args.leave_last),
+        number("evaluation.ratio", &args.ratio),
+        number("evaluation.test_days", &args.test_days),
+        word("evaluation.repeats", &args.repeats),
+        number("tune.trials", &args.trials),
+        number("tune.folds", &args.folds),
+        number("tune.seed", &args.seed),
+        args.newest.then(|| "tune.before_evaluation=false".to_owned()),
+        args.threads.map(|threads| format!("build.threads={threads}")),
+    ];
+    Ok(sets.into_iter().flatten().collect())
 }
 
 /// A line a measurement.

@@ -97,6 +97,38 @@ fn a_search_that_was_interrupted_goes_on_to_the_same_end() {
 }
 
 #[test]
+fn a_flag_of_a_split_implies_it_as_evaluate_has_it() {
+    let split = |flags: &[&str]| {
+        let out = format!("split{}.toml", flags.concat().replace(['-', '.'], "_"));
+        let answer = tuned(&out, &[&["--trials", "1"], flags].concat());
+        answer["data"]["split"].as_str().unwrap().to_owned()
+    };
+    assert!(split(&[]).starts_with("by time"));
+    for flags in [&["--ratio", "0.3"][..], &["--leave-last", "2"]] {
+        let measured = nightshelf(SHOP.path(), &[&["evaluate", "--json"], flags].concat()).ok().json();
+        assert_eq!(split(flags), measured["data"]["split"].as_str().unwrap());
+    }
+    assert_eq!(split(&["--ratio", "0.3"]), "0.3 of each user's pairs held out, seed 42");
+    let by_ratio = ["--set", "evaluation.split=\"ratio\""];
+    for flags in [&["--test-days", "7"][..], &["--folds", "2"], &["--newest"]] {
+        assert!(split(&[flags, &by_ratio].concat()).starts_with("by time"), "{flags:?}");
+    }
+    for command in ["evaluate", "tune"] {
+        for (flags, words) in [
+            (["--ratio", "0.3", "--leave-last", "2"], "--ratio goes with --split ratio, not with --leave-last"),
+            (["--split", "time", "--ratio", "0.3"], "--ratio goes with --split ratio, not with --split time"),
+            (["--test-days", "7", "--ratio", "0.3"], "--test-days goes with --split time, not with --ratio"),
+        ] {
+            let ran = nightshelf(SHOP.path(), &[&[command][..], &flags].concat());
+            assert!(ran.code == Some(2) && ran.stderr.contains(words), "{:?} {}", ran.code, ran.stderr);
+        }
+        let elsewhere = TempDir::new().unwrap();
+        let ran = nightshelf(elsewhere.path(), &[command]);
+        assert!(ran.code == Some(2) && ran.stderr.contains("or with --train"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_before_the_search() {
     let refused = |flags: &[&str], code: i32, words: &[&str]| {
         let ran = nightshelf(SHOP.path(), &[&["tune"][..], flags].concat());
