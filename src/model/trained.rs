@@ -6,7 +6,7 @@ use super::{
     Als, AlsConfig, Blend, BlendConfig, Ease, EaseConfig, Graph, GraphConfig, ItemItem, ItemItemConfig, Model,
     ModelError, Popularity, PopularityConfig, Repeat, RepeatConfig, Slim, SlimConfig, TrainEvent,
 };
-use crate::interactions::Interactions;
+use crate::interactions::{Csr, Interactions};
 
 /// Which model is trained, and the settings of each.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -174,6 +174,23 @@ impl TrainedModel {
             | Self::Repeat(_)
             | Self::Popularity(_) => Some(0.0),
         }
+    }
+
+    /// About how much memory its matrices take.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let sparse = |matrix: &Csr| 8 * (matrix.n_cells() + matrix.indptr.len());
+        let bytes = match self {
+            Self::Als(model) => 4 * model.item_factors().len(),
+            Self::ItemItem(model) => sparse(model.neighbours()),
+            Self::Ease(model) => 4 * model.weights().n() * model.weights().n(),
+            Self::Slim(model) => sparse(model.neighbours()),
+            Self::Graph(model) => sparse(model.linear()) + 4 * (model.vectors().len() + model.totals().len()),
+            Self::Repeat(_) => 0,
+            Self::Blend(model) => return model.parts().iter().map(|(_, part)| part.memory_bytes()).sum(),
+            Self::Popularity(model) => 4 * model.scores().len(),
+        };
+        bytes as u64
     }
 
     /// Its name, see [`ModelKind::name`].

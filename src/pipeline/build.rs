@@ -8,7 +8,6 @@ use crate::{
     config::Config,
     events::{Counts, Scan, ScanInput, ScanProgress, scan},
     interactions::{Aggregation, Csr, Decay, Interactions, Kind, Stamp, TrendWindows, assemble},
-    model::{TrainEvent, TrainedModel, train},
     recommendations::{BoughtTogether, Catalog, ListKind, PopularLists, Recommender, Rules, Similarities, Trending},
     storage::Storage,
 };
@@ -24,6 +23,7 @@ use super::{
     number_items,
     observer::Stages,
     seal::{Built, seal},
+    training::train_observed,
 };
 
 /// Builds a run: read, aggregate, train, recommend, write.
@@ -100,7 +100,10 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     let gathered = item_facts.finish(&assembled.kept_items);
     drop((all_catalog, all_items, item_places));
 
-    let (model, losses) = train_model(config, &interactions, &mut stages)?;
+    let (model, losses) = stages.run("train", None, "interactions", |on| {
+        let n_cells = interactions.weights.n_cells() as u64;
+        train_observed(&config.model, &interactions, None, on).map(|trained| (trained, n_cells))
+    })?;
     let by_item = interactions.weights.transpose();
     let items = item_table(&interactions, &by_item, catalog);
     stages.run("save model", None, "items", |_| -> Result<_, PipelineError> {
@@ -237,32 +240,6 @@ fn nothing_left(interactions: &Interactions, counts: &Counts) -> Option<Pipeline
         0 => format!("{rows} rows were read{fates}"),
         _ => format!("{rows} rows were read{fates}; no (user, item) pair with a weight above zero came out of them"),
     }))
-}
-
-fn train_model(
-    config: &Config,
-    interactions: &Interactions,
-    stages: &mut Stages<'_>,
-) -> Result<(TrainedModel, Vec<(usize, f64)>), PipelineError> {
-    let mut losses = Vec::new();
-    let model = stages.run("train", None, "interactions", |on| {
-        let mut total = None;
-        let mut listen = |event: TrainEvent| match event {
-            TrainEvent::Iteration { iteration, iterations, loss } => {
-                if total.is_none() {
-                    total = Some(iterations);
-                    on.total(iterations as u64);
-                }
-                on.advance(1);
-                if let Some(loss) = loss {
-                    losses.push((iteration, loss));
-                    on.note(&format!("loss {loss:.6e}"));
-                }
-            }
-        };
-        train(&config.model, interactions, &mut listen).map(|model| (model, interactions.weights.n_cells() as u64))
-    })?;
-    Ok((model, losses))
 }
 
 fn item_table(interactions: &Interactions, by_item: &Csr, catalog: Catalog) -> ItemTable {

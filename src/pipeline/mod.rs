@@ -19,6 +19,7 @@ mod publish;
 mod report_data;
 mod seal;
 mod summary;
+mod training;
 mod tune;
 
 pub use ask::{Contribution, NamedItem, SimilarList, UserList, Why, explain, placement, recommend, similar};

@@ -1,5 +1,7 @@
 //! `model/`: saving a trained model and bringing it back.
 
+use std::sync::Arc;
+
 use crate::{
     artifacts::{Run, RunWriter, read_dense, read_scores, read_sparse, write_dense, write_scores, write_sparse},
     config::Config,
@@ -102,7 +104,7 @@ fn load(run: &Run, folder: &str, config: &ModelConfig, items: &IdTable) -> Resul
         ModelKind::Repeat => TrainedModel::Repeat(Repeat::from_parts(config.repeat.clone(), items.len())?),
         ModelKind::Blend => {
             let parts = config.blend.parts.iter().enumerate().map(|(at, part)| {
-                load(run, &part_folder(folder, at), &part.model(), items).map(|model| (part.weight, model))
+                load(run, &part_folder(folder, at), &part.model(), items).map(|model| (part.weight, Arc::new(model)))
             });
             TrainedModel::Blend(Blend::from_parts(parts.collect::<Result<_, _>>()?)?)
         }

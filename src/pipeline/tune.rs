@@ -15,7 +15,8 @@ use crate::{
 
 use super::{
     Observer, PipelineError, Silent,
-    evaluate::{DataFacts, EvaluationData, EvaluationInputs, Fold, FoldFacts, fold_facts, score},
+    evaluate::{DataFacts, EvaluationData, EvaluationInputs, Fold, FoldFacts, fold_facts, score_with},
+    training::TrainedParts,
 };
 
 /// What tuning needs besides its config.
@@ -83,7 +84,8 @@ struct Level {
 /// Whatever stops reading, splitting or training; a space that does not fit the model; a journal of another search.
 ///
 /// Determinism: all but the seconds is the same for any number of threads, and for a search that was interrupted.
-/// Cost: data are read once; a level below the highest keeps the training flags of its users and its test users' rows.
+/// Cost: data are read once; up to 2 GiB of trained parts of a blend are kept, so that trials which differ in weights only
+/// train nothing; a level below the highest keeps the training flags of its users and its test users' rows.
 pub fn tune(
     config: &Config,
     options: &TuneOptions,
@@ -109,6 +111,7 @@ pub fn tune(
     });
     let mut journal = TrialJournal::open(&options.journal, &fingerprint)?;
     let (mut n_measured, mut n_remembered, mut best) = (0, 0, None::<f64>);
+    let mut parts = TrainedParts::of(&config.model);
     let mut measure = |request: &Request| -> Result<f64, PipelineError> {
         let key = serde_json::json!({ "level": request.level, "model": request.model });
         let (score, seconds) = match journal.find(&key) {
@@ -118,7 +121,7 @@ pub fn tune(
             }
             None => {
                 let start = std::time::Instant::now();
-                let measured = pool.install(|| value(&levels[request.level], config, &request.model))?;
+                let measured = pool.install(|| value(&levels[request.level], config, &request.model, &mut parts))?;
                 journal.add(&key, measured)?;
                 n_measured += 1;
                 (measured, Some(start.elapsed().as_secs_f64()))
@@ -204,11 +207,11 @@ fn prepare(
 }
 
 /// The mean of the metric over the level's known test users, over all folds.
-fn value(level: &Level, config: &Config, model: &ModelConfig) -> Result<f64, PipelineError> {
+fn value(level: &Level, config: &Config, model: &ModelConfig, parts: &mut TrainedParts) -> Result<f64, PipelineError> {
     let (ks, metric) = ([config.evaluation.ks[0]], config.evaluation.metric);
     let mut sum = 0.0;
     for fold in &level.folds {
-        let scores = score(fold, model, &config.recommendations, &ks, &Silent)?;
+        let scores = score_with(fold, model, &config.recommendations, &ks, Some(parts), &Silent)?;
         let known = (0..fold.test.len()).filter(|&user| fold.test.known[user]);
         sum += scores.values.mean(known, 0, metric);
     }

@@ -6,12 +6,14 @@
 mod config;
 mod standard;
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 pub use config::{BlendConfig, BlendPart};
 
 use self::standard::Standard;
-use super::{Explanation, ItemSimilarity, Model, ModelError, TileShape, TrainEvent, TrainedModel, UserBlock, train};
+use super::{
+    Explanation, ItemSimilarity, Model, ModelConfig, ModelError, TileShape, TrainEvent, TrainedModel, UserBlock, train,
+};
 use crate::{
     ids::ItemIdx,
     interactions::{History, Interactions},
@@ -30,7 +32,7 @@ const BLOCK_BYTES: usize = 32 << 20;
 /// Cost: the parts', whole rows of them: 8 bytes an item and user of a block, about 32 MB a thread (8 users at least).
 #[derive(Debug, Clone)]
 pub struct Blend {
-    parts: Vec<(f32, TrainedModel)>,
+    parts: Vec<(f32, Arc<TrainedModel>)>,
 }
 
 impl Blend {
@@ -43,17 +45,27 @@ impl Blend {
         interactions: &Interactions,
         on: &mut dyn FnMut(TrainEvent),
     ) -> Result<Self, ModelError> {
-        config.check("model.blend").map_err(ModelError::Config)?;
         let iterations = config.parts.len();
-        let mut parts = Vec::with_capacity(iterations);
-        for (at, part) in config.parts.iter().enumerate() {
-            let model = train(&part.model(), interactions, &mut |_| ()).map_err(|source| ModelError::Part {
-                at,
-                kind: part.kind.name(),
-                source: Box::new(source),
-            })?;
-            parts.push((part.weight, model));
+        Self::train_with(config, &mut |at, part| {
+            let model = train(part, interactions, &mut |_| ())?;
             on(TrainEvent::Iteration { iteration: at + 1, iterations, loss: None });
+            Ok(Arc::new(model))
+        })
+    }
+
+    /// The same with parts that `part` trains, or has: it is asked for each by its place, from 0, and its settings.
+    ///
+    /// # Errors
+    /// When `part` fails, or there is none.
+    pub fn train_with(
+        config: &BlendConfig,
+        part: &mut dyn FnMut(usize, &ModelConfig) -> Result<Arc<TrainedModel>, ModelError>,
+    ) -> Result<Self, ModelError> {
+        config.check("model.blend").map_err(ModelError::Config)?;
+        let mut parts = Vec::with_capacity(config.parts.len());
+        for (at, own) in config.parts.iter().enumerate() {
+            let failed = |source| ModelError::Part { at, kind: own.kind.name(), source: Box::new(source) };
+            parts.push((own.weight, part(at, &own.model()).map_err(failed)?));
         }
         Self::from_parts(parts)
     }
@@ -62,7 +74,7 @@ impl Blend {
     ///
     /// # Errors
     /// When there is none, or they know different numbers of items.
-    pub fn from_parts(parts: Vec<(f32, TrainedModel)>) -> Result<Self, ModelError> {
+    pub fn from_parts(parts: Vec<(f32, Arc<TrainedModel>)>) -> Result<Self, ModelError> {
         let Some((_, first)) = parts.first() else {
             return Err(ModelError::Config("model.blend.parts must have at least one part".into()));
         };
@@ -77,7 +89,7 @@ impl Blend {
 
     /// Weights and models, in order.
     #[must_use]
-    pub fn parts(&self) -> &[(f32, TrainedModel)] {
+    pub fn parts(&self) -> &[(f32, Arc<TrainedModel>)] {
         &self.parts
     }
 

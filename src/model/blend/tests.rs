@@ -180,6 +180,6 @@ fn bad_parts_are_named() {
         matches!(&error, ModelError::Part { at: 1, kind: "slim", source } if matches!(**source, ModelError::NoTimes { .. }))
     );
     let (small, large) = (train(&part(ModelKind::Popularity, 1.0).model(), &sample(3), &mut |_| ()), model);
-    let error = Blend::from_parts(vec![(1.0, large), (1.0, small.unwrap())]).unwrap_err();
+    let error = Blend::from_parts(vec![(1.0, Arc::new(large)), (1.0, Arc::new(small.unwrap()))]).unwrap_err();
     assert_eq!(error, ModelError::Shape { what: "items of the parts of a blend", expected: 9, found: 3 });
 }

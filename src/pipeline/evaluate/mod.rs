@@ -18,6 +18,7 @@ pub use data::{DataFacts, EvaluationData, EvaluationInputs};
 pub use fold::{Fold, FoldCounts, Training};
 pub use foreign::ForeignFacts;
 pub use score::score;
+pub(super) use score::score_with;
 
 use crate::{
     config::Config,

@@ -4,8 +4,12 @@ use std::time::Instant;
 
 use crate::{
     evaluation::{FoldScores, ItemFacts, RankedLists, UserValues, list_quality},
-    model::{ModelConfig, TrainEvent, TrainedModel, train},
-    pipeline::{Observer, PipelineError, model_files::scorer},
+    model::{ModelConfig, TrainedModel},
+    pipeline::{
+        Observer, PipelineError,
+        model_files::scorer,
+        training::{TrainedParts, train_observed},
+    },
     recommendations::{Eligibility, PopularLists, RecommendConfig, Recommender, Rules},
 };
 
@@ -27,24 +31,24 @@ pub fn score(
     ks: &[usize],
     on: &dyn Observer,
 ) -> Result<FoldScores, PipelineError> {
+    score_with(fold, model, recommend, ks, None, on)
+}
+
+/// [`score`] with trained parts of blends kept in `parts` for the next time, and taken from there.
+pub(in crate::pipeline) fn score_with(
+    fold: &Fold,
+    model: &ModelConfig,
+    recommend: &RecommendConfig,
+    ks: &[usize],
+    parts: Option<&mut TrainedParts>,
+    on: &dyn Observer,
+) -> Result<FoldScores, PipelineError> {
     let name = model.kind.name();
     on.begin(&format!("train {name}"), None, "interactions");
     let start = Instant::now();
-    let mut total = None;
-    let trained = train(model, &fold.training.interactions, &mut |event| match event {
-        TrainEvent::Iteration { iteration: _, iterations, loss } => {
-            if total.is_none() {
-                total = Some(iterations);
-                on.total(iterations as u64);
-            }
-            on.advance(1);
-            if let Some(loss) = loss {
-                on.note(&format!("loss {loss:.6e}"));
-            }
-        }
-    });
+    let trained = train_observed(model, &fold.training.interactions, parts.map(|parts| (parts, &fold.training)), on);
     on.end();
-    let trained = trained?;
+    let (trained, _) = trained?;
     let train_seconds = start.elapsed().as_secs_f64();
 
     on.begin(&format!("score {name}"), None, "users");
