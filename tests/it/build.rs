@@ -306,7 +306,7 @@ fn explanations_add_up_to_the_score() {
 }
 
 /// Builds the shop with other settings of the model, and asks that run. `times` must be kept for it, and found again.
-fn check_model(name: &str, sets: &[&str]) {
+fn check_model(name: &str, sets: &[&str]) -> Made {
     let runs = MADE.path().join(format!("runs-{name}"));
     let made = Made { directory: tempfile::tempdir().unwrap(), shop: MADE.shop.clone(), summary: Value::Null };
     let mut arguments = vec!["build", "--model", name, "--run", "als", "--publish", "none", "--runs", text(&runs)];
@@ -315,6 +315,7 @@ fn check_model(name: &str, sets: &[&str]) {
     fs::rename(&runs, made.path().join("runs")).unwrap();
     let recommended = lists(&made.run(), ListKind::Recommendations);
     check_explanations(&made, "als", name, &recommended);
+    made
 }
 
 #[test]
@@ -335,6 +336,38 @@ fn explanations_of_a_blend_add_up_too() {
         { kind = "als", weight = 0.5, als = { n_factors = 8, iterations = 2 } },
         { kind = "popularity", weight = 0.1 }]"#;
     check_model("blend", &[&parts.replace('\n', " ")]);
+}
+
+/// Both filters come back from the run directory: vectors, linear filter, sums of items and settings.
+#[test]
+fn explanations_of_a_graph_add_up_and_its_lists_are_those_of_the_build() {
+    let filters: [&[&str]; 2] = [
+        &["model.graph.n_factors=8", "model.graph.low_pass_weight=0.5", "model.graph.score_exponent=0.3"],
+        &["model.graph.filter=ridge", "model.graph.n_factors=12", "model.graph.neighbours=40"],
+    ];
+    let [low_pass, ridge] = filters.map(|sets| {
+        let made = check_model("graph", sets);
+        let entries = |answer: &Value| -> Vec<(String, f32)> {
+            let entry =
+                |item: &Value| (item["item_id"].as_str().unwrap().to_owned(), item["score"].as_f64().unwrap() as f32);
+            answer["items"].as_array().unwrap().iter().map(entry).collect()
+        };
+        let recommended = lists(&made.run(), ListKind::Recommendations);
+        for (user, (list, source)) in recommended.iter().step_by(151) {
+            let answer = made.ask(&["recommend", user]);
+            assert_eq!((entries(&answer), answer["source"].as_str()), (list.clone(), Some(source.as_str())));
+        }
+        let similar = lists(&made.run(), ListKind::SimilarItems);
+        for (item, (list, _)) in similar.iter().step_by(47) {
+            assert_eq!(entries(&made.ask(&["similar", item])), *list);
+        }
+        assert!(similar.len() > 50 && recommended.len() > 400);
+        for file in ["item_factors", "neighbours", "scores"] {
+            assert!(made.run().path().join(format!("model/{file}.parquet")).is_file(), "{file}");
+        }
+        recommended
+    });
+    assert!(low_pass != ridge, "the filters differ");
 }
 
 #[test]
