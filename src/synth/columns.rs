@@ -8,7 +8,7 @@ use parquet::{
 };
 
 use super::{
-    calendar::Day,
+    calendar::{DAY_MS, Day},
     config::Compression,
     dirt::{Dirt, UNKNOWN_TYPES},
     plan::GroupPlan,
@@ -26,6 +26,7 @@ pub(crate) struct Schemas {
     pub(crate) customers: Schema,
     pub(crate) orders: Schema,
     pub(crate) truth: Schema,
+    pub(crate) truth_items: Schema,
 }
 
 impl Schemas {
@@ -106,6 +107,18 @@ impl Schemas {
                 &[],
                 compression,
             ),
+            // As events, so that whatever reads events can test against it.
+            truth_items: Schema::new(
+                "message wanted {
+                    required binary user_id (STRING);
+                    required binary item_id (STRING);
+                    required binary event_type (STRING);
+                    required int64 timestamp (TIMESTAMP(MILLIS, true));
+                }",
+                &[],
+                &[],
+                compression,
+            ),
         }
     }
 }
@@ -169,7 +182,7 @@ pub(crate) fn events(shop: &Shop, schemas: &Schemas, group: &GroupPlan, log: &Gr
         let (row, dirt) = at(n);
         let time = today.start_ms + i64::from(row.at_ms);
         Some(match dirt {
-            Dirt::Future(days) => time + after_log + i64::from(days) * super::calendar::DAY_MS,
+            Dirt::Future(days) => time + after_log + i64::from(days) * DAY_MS,
             _ => time,
         })
     })?;
@@ -336,5 +349,25 @@ pub(crate) fn truth(shop: &Shop, schemas: &Schemas, first: u32, end: u32) -> Res
         })?;
     }
     encoder.column::<DoubleType>(|writer| writer.write_batch(&weights, Some(&defined), Some(&repeated)).map(|_| ()))?;
+    Ok(encoder.finish())
+}
+
+/// A row group of the items that people want most, by person and best first: pairs (user, item).
+pub(crate) fn truth_items(shop: &Shop, schemas: &Schemas, pairs: &[(u32, u32)]) -> Result<Encoded> {
+    let last_ms = shop.days.last().expect("a log has a day").start_ms + DAY_MS - 1;
+    let mut encoder = Encoder::new(&schemas.truth_items, pairs.len());
+    encoder.texts(|n, out| {
+        user_id(out, pairs[n].0);
+        true
+    })?;
+    encoder.texts(|n, out| {
+        item_id(out, pairs[n].1);
+        true
+    })?;
+    encoder.texts(|_, out| {
+        out.extend_from_slice(Kind::Purchase.name().as_bytes());
+        true
+    })?;
+    encoder.values::<Int64Type>(|_| Some(last_ms))?;
     Ok(encoder.finish())
 }

@@ -12,6 +12,7 @@
 //! shop       one row group                      summary                 counts
 //! plan       rows by day and row group          sessions, dirt          what happens, what goes wrong
 //! taste      who likes what                     items, users, calendar  what, who, when
+//! wanted     what a perfect model would say
 //! alias, random, arithmetic, words              tools
 //! ```
 
@@ -32,6 +33,7 @@ mod summary;
 mod table;
 mod taste;
 mod users;
+mod wanted;
 mod words;
 mod write;
 

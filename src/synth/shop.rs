@@ -146,6 +146,11 @@ impl Shop {
         self.items.popularity(item)
     }
 
+    /// The chance that a person with `taste` is drawn to `item` when he looks for something new.
+    pub(crate) fn draw_rate(&self, taste: &Option<Taste>, item: u32) -> f64 {
+        self.popularity(item) * taste.as_ref().map_or(1.0, |taste| self.tastes.lift(&self.items, taste, item))
+    }
+
     /// The taste of a person; `None` for a bot.
     pub(crate) fn taste(&self, user: u32) -> Option<Taste> {
         (!self.is_bot(user)).then(|| self.tastes.of(&self.items, user))

@@ -19,6 +19,7 @@ use super::{
     shop::{GroupLog, Shop},
     summary::{Counts, Summary},
     table::{Encoded, Schema, TableFile, failed, hidden, io},
+    wanted::{N_WANTED, Wanted},
 };
 
 /// How far [`generate`] is.
@@ -38,7 +39,7 @@ const SMALL_GROUP: u32 = 131_072;
 /// Makes the shop of `config` and writes it into the directory `out`.
 ///
 /// Writes `events/dt=YYYY-MM-DD/part-NNNN.parquet`, `catalog.parquet`, `customers.parquet`, `orders.parquet`,
-/// `truth.parquet` and last `synth.json` (the config and the summary). Files of the same names are replaced.
+/// `truth.parquet`, `truth_items.parquet` and last `synth.json` (the config and the summary). Files of the same names are replaced.
 /// `progress` is called after each row group of events, from any thread.
 ///
 /// Errors: a config that cannot be; an `events/` that holds Parquet files which this shop does not replace; a file
@@ -60,8 +61,9 @@ pub fn generate(config: &Config, out: &Path, progress: &(dyn Fn(Progress) + Sync
     let mut bytes = writer.table(&out.join("catalog.parquet"), &writer.schemas.catalog, n_items, columns::catalog)?;
     bytes += writer.table(&out.join("customers.parquet"), &writer.schemas.customers, n_users, columns::customers)?;
     bytes += writer.table(&out.join("truth.parquet"), &writer.schemas.truth, n_users, columns::truth)?;
+    bytes += writer.truth_items(&out.join("truth_items.parquet"))?;
     let (counts, event_bytes) = writer.events_and_orders(&files, &out.join("orders.parquet"), progress)?;
-    let summary = counts.summary(&shop, files.len() as u64 + 4, bytes + event_bytes);
+    let summary = counts.summary(&shop, files.len() as u64 + 5, bytes + event_bytes);
     write_json(&out.join("synth.json"), config, &summary)?;
     Ok(summary)
 }
@@ -127,6 +129,19 @@ impl Writer<'_> {
                 file.append(group.map_err(|source| failed(path, source))?)?;
             }
         }
+        file.finish()
+    }
+
+    /// Writes what some people want most; 20 items of 4,000 people are one row group.
+    fn truth_items(&self, path: &Path) -> Result<u64, SynthError> {
+        let wanted = Wanted::new(&self.shop.items, self.shop.config.categories);
+        let pairs: Vec<(u32, u32)> = Wanted::people(self.shop)
+            .into_par_iter()
+            .flat_map_iter(|user| wanted.of(self.shop, user, N_WANTED).into_iter().map(move |item| (user, item)))
+            .collect();
+        let mut file = TableFile::create(path, &self.schemas.truth_items)?;
+        let group = columns::truth_items(self.shop, &self.schemas, &pairs).map_err(|source| failed(path, source))?;
+        file.append(group)?;
         file.finish()
     }
 

@@ -136,6 +136,30 @@ fn bare() -> TempDir {
     directory
 }
 
+/// The truth file is a test file as it stands. In a shop whose items are not too unequal, popularity alone says little of
+/// what people want, and a model of what they did says a lot.
+#[test]
+fn planted_tastes_are_found_far_above_popularity() {
+    let directory = tempfile::tempdir().unwrap();
+    let shop = synth::Config {
+        users: 2_000,
+        items: 1_500,
+        events: 150_000,
+        categories: 30,
+        days: 30,
+        item_popularity_exponent: 0.5,
+        ..synth::Config::default()
+    };
+    generate(&shop, &directory.path().join("shop"), &|_| {}).unwrap();
+    fs::write(directory.path().join("nightshelf.toml"), CONFIG).unwrap();
+    let flags = ["--test", "shop/truth_items.parquet", "--repeats", "allow", "-k", "20", "--json"];
+    let models = ["--model", "item_item", "--set", "evaluation.permutations=0"];
+    let found = evaluate(directory.path(), &[&flags[..], &models].concat()).json();
+    let [item_item, popularity] = ["item_item", "popularity"].map(|model| value(&found, model, "known", "recall", 20));
+    assert!(popularity > 0.0 && item_item > 4.0 * popularity, "item_item {item_item}, popularity {popularity}");
+    assert!(item_item > 0.4, "{item_item}");
+}
+
 #[test]
 fn popularity_is_what_anybody_counts() {
     let here = bare();

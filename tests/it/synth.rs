@@ -398,6 +398,27 @@ fn the_truth_file_says_what_the_shop_says() {
 }
 
 #[test]
+fn the_lists_of_a_perfect_model_are_those_of_the_planted_affinities() {
+    let catalogue = rows(&SHOP.directory.path().join("catalog.parquet"));
+    let available: Vec<u32> = (0..800).filter(|&item| catalogue[item as usize].get_bool(5).unwrap()).collect();
+    assert!(available.len() < 800);
+    let rows = rows(&SHOP.directory.path().join("truth_items.parquet"));
+    let mut lists: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for row in &rows {
+        assert_eq!(text(row, 2), "purchase");
+        let list = lists.entry(SHOP.shop.user(&text(row, 0)).unwrap()).or_default();
+        list.push(SHOP.shop.item(&text(row, 1)).unwrap());
+    }
+    assert!(lists.len() == 2_997 && lists.keys().all(|&user| !SHOP.shop.is_bot(user)), "all people, no bot");
+    for (&user, list) in lists.iter().step_by(101) {
+        let rate = |item: u32| SHOP.shop.popularity(item) * SHOP.shop.affinity(user, item);
+        let mut best = available.clone();
+        best.sort_by(|&a, &b| rate(b).total_cmp(&rate(a)).then(a.cmp(&b)));
+        assert_eq!(list[..], best[..20]);
+    }
+}
+
+#[test]
 fn popularity_and_activity_have_long_tails() {
     let made = make(&Config {
         users: 5_000,

@@ -100,7 +100,7 @@ fn a_search_that_was_interrupted_goes_on_to_the_same_end() {
 fn a_flag_of_a_split_implies_it_as_evaluate_has_it() {
     let split = |flags: &[&str]| {
         let out = format!("split{}.toml", flags.concat().replace(['-', '.'], "_"));
-        let answer = tuned(&out, &[&["--trials", "1"], flags].concat());
+        let answer = tuned(&out, &[&["--trials", "1", "--force"], flags].concat());
         answer["data"]["split"].as_str().unwrap().to_owned()
     };
     assert!(split(&[]).starts_with("by time"));
