@@ -137,16 +137,19 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     })?;
     let n_popular = write_popular(&writer, &popular, &interactions, &config.recommendations.popular)?;
     let baskets = Baskets { n_baskets: gathered.baskets.n_rows() as u64, n_too_large: gathered.n_too_large };
-    let bought_together_counts = stages.run("bought together", Some(n_items), "items", |on| {
-        let together = BoughtTogether::new(gathered.baskets, &rules);
-        let lists = together.of(0..interactions.items.len(), &config.recommendations.bought_together);
-        write_lists(&writer, ListKind::BoughtTogether, &lists.batch(&interactions.items))?;
-        on.advance(n_items);
-        Ok::<_, PipelineError>((lists.counts, n_items))
-    })?;
-    let trends =
-        Trending::new(&gathered.activity, &rules, trending).batch(&interactions.items, &popular, &rules, trending);
-    let n_trending = write_lists(&writer, ListKind::Trending, &trends.sorted_by_key())?;
+    let (bought_together_counts, bought_together_examples) =
+        stages.run("bought together", Some(n_items), "items", |on| {
+            let together = BoughtTogether::new(gathered.baskets, &rules);
+            let lists = together.of(0..interactions.items.len(), &config.recommendations.bought_together);
+            write_lists(&writer, ListKind::BoughtTogether, &lists.batch(&interactions.items))?;
+            on.advance(n_items);
+            let with_list = popular.overall().iter().map(|&item| (item, lists.list(item as usize)));
+            let examples = with_list.filter(|(_, entries)| !entries.is_empty()).take(3).collect::<Vec<_>>();
+            Ok::<_, PipelineError>(((lists.counts, examples), n_items))
+        })?;
+    let trends = Trending::new(&gathered.activity, &rules, trending);
+    let trend_lists = trends.batch(&interactions.items, &popular, &rules, trending);
+    let n_trending = write_lists(&writer, ListKind::Trending, &trend_lists.sorted_by_key())?;
 
     let facts = Facts {
         options: options.clone(),
@@ -172,7 +175,9 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         baskets,
         bought_together_counts,
         n_trending,
+        trending: trends.items.iter().copied().zip(trends.scores.iter().copied()).take(trending.k.min(20)).collect(),
         similar_examples,
+        bought_together_examples,
         examples,
     };
     seal(config, writer, &facts, stages)

@@ -57,6 +57,9 @@ pub(super) struct Facts {
     pub(super) baskets: Baskets,
     pub(super) bought_together_counts: SimilarCounts,
     pub(super) n_trending: u64,
+    /// The head of the overall list: items and scores.
+    pub(super) trending: Vec<(u32, f32)>,
     pub(super) similar_examples: Vec<SimilarList>,
+    pub(super) bought_together_examples: Vec<SimilarList>,
     pub(super) examples: Vec<(Example, Option<usize>)>,
 }

@@ -119,10 +119,7 @@ pub(super) fn write_similar(
         out.finish()?;
         counts.add(&lists.counts);
         for &item in examples.iter().filter(|&&item| (start..end).contains(&(item as usize))) {
-            let at = item as usize - start;
-            let range = lists.offsets[at]..lists.offsets[at + 1];
-            let entries = lists.items[range.clone()].iter().copied().zip(lists.scores[range].iter().copied());
-            shown.push((item, entries.collect()));
+            shown.push((item, lists.list(item as usize)));
         }
         on.advance((end - start) as u64);
     }

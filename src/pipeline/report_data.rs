@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-use super::{facts::Facts, history::Example, summary::Summary};
+use super::{facts::Facts, history::Example, lists::SimilarList, summary::Summary};
 
 /// Bins of the score histograms.
 const SCORE_BINS: usize = 40;
@@ -79,15 +79,9 @@ pub(super) fn report_data(config: &Config, facts: &Facts, summary: &Summary, sta
             .iter()
             .map(|&item| listed(&facts.items, item, facts.items.popularity[item as usize]))
             .collect(),
-        similar: facts
-            .similar_examples
-            .iter()
-            .map(|(item, entries)| {
-                let ListedItem { item, title, category, .. } = listed(&facts.items, *item, 0.0);
-                let neighbours = entries.iter().take(8).map(|&(other, score)| listed(&facts.items, other, score));
-                SimilarExample { item, title, category, neighbours: neighbours.collect() }
-            })
-            .collect(),
+        similar: beside(&facts.items, &facts.similar_examples),
+        trending: facts.trending.iter().map(|&(item, score)| listed(&facts.items, item, score)).collect(),
+        bought_together: beside(&facts.items, &facts.bought_together_examples),
         config: toml::to_string_pretty(config).unwrap_or_default(),
     }
 }
@@ -171,6 +165,16 @@ fn filters(config: &Config, facts: &Facts) -> Vec<FilterStep> {
 fn listed(items: &ItemTable, item: u32, score: f32) -> ListedItem {
     let (title, category) = words(items, item as usize);
     ListedItem { item: items.ids.get(item as usize).to_owned(), title, category, score: f64::from(score) }
+}
+
+/// Items with the heads of their lists.
+fn beside(items: &ItemTable, lists: &[SimilarList]) -> Vec<SimilarExample> {
+    let example = |(item, entries): &SimilarList| {
+        let ListedItem { item, title, category, .. } = listed(items, *item, 0.0);
+        let neighbours = entries.iter().take(8).map(|&(other, score)| listed(items, other, score)).collect();
+        SimilarExample { item, title, category, neighbours }
+    };
+    lists.iter().map(example).collect()
 }
 
 /// Title and category of an item, where the catalogue has them.

@@ -231,6 +231,16 @@ impl SimilarItems {
         all
     }
 
+    /// The list of `item`, best first; empty for an item that is not among `of_items`.
+    #[must_use]
+    pub fn list(&self, item: usize) -> Vec<(u32, f32)> {
+        let Some(at) = item.checked_sub(self.of_items.start).filter(|_| self.of_items.contains(&item)) else {
+            return Vec::new();
+        };
+        let range = self.offsets[at]..self.offsets[at + 1];
+        self.items[range.clone()].iter().copied().zip(self.scores[range].iter().copied()).collect()
+    }
+
     /// The lists under their ids; items without a list are left out.
     ///
     /// # Panics

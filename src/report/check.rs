@@ -33,6 +33,7 @@ pub(super) fn check(data: &ReportData) -> Result<(), ReportError> {
     let scores = data.scores.iter().flat_map(|scores| [&scores.top, &scores.kth]);
     finite("histogram.median", data.activity.iter().chain(scores).filter_map(|histogram| histogram.median))?;
     let lists = data.example_users.iter().map(|user| &user.recommendations);
-    let lists = lists.chain(data.similar.iter().map(|example| &example.neighbours)).chain([&data.popular]);
+    let examples = data.similar.iter().chain(&data.bought_together).map(|example| &example.neighbours);
+    let lists = lists.chain(examples).chain([&data.popular, &data.trending]);
     finite("score", lists.flatten().map(|item| item.score))
 }

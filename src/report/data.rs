@@ -42,6 +42,10 @@ pub struct ReportData {
     pub popular: Vec<ListedItem>,
     /// A few items with their similar items.
     pub similar: Vec<SimilarExample>,
+    /// What draws more users than it did, the steepest first; empty when nothing does, or there are no times.
+    pub trending: Vec<ListedItem>,
+    /// A few items with what is bought together with them; empty when there are no such lists.
+    pub bought_together: Vec<SimilarExample>,
     /// The effective config, as TOML.
     pub config: String,
 }
@@ -298,7 +302,7 @@ pub struct ListedItem {
     pub score: f64,
 }
 
-/// An item with its similar items.
+/// An item with its similar items, or with those that are bought together with it.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SimilarExample {
     /// The item's id.
@@ -307,6 +311,6 @@ pub struct SimilarExample {
     pub title: Option<String>,
     /// Its category, `None` when unknown.
     pub category: Option<String>,
-    /// Most similar first.
+    /// Most similar first, or the strongest.
     pub neighbours: Vec<ListedItem>,
 }

@@ -86,6 +86,24 @@ fn what_is_in_the_same_baskets_is_bought_together() {
 }
 
 #[test]
+fn the_report_shows_both() {
+    let folder = built(&["--set", "recommendations.bought_together.measure=\"lift\""]);
+    let page = std::fs::read_to_string(folder.path().join("runs/one/report.html")).unwrap();
+    let part = |id: &str| {
+        let from = page.find(&format!("id=\"{id}")).unwrap_or_else(|| panic!("no part {id}"));
+        page[from..].split("</section>").next().unwrap().to_owned()
+    };
+    assert!(part("trending").contains("lamp"));
+    let together = part("together");
+    assert!(together.contains("bread") && together.contains("butter"), "{together}");
+
+    let folder =
+        built(&["--set", "recommendations.trending.min_users=1000", "--set", "interactions.basket_gap_minutes=9"]);
+    let page = std::fs::read_to_string(folder.path().join("runs/one/report.html")).unwrap();
+    assert!(!page.contains("Trending") && !page.contains("Bought together"));
+}
+
+#[test]
 fn what_draws_more_users_than_it_did_trends() {
     let folder = built(&["--set", "recommendations.trending.smoothing=10"]);
     let answer = nightshelf(folder.path(), &["recommend", "--trending", "--json"]).ok().json();

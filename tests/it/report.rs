@@ -119,6 +119,26 @@ fn the_text_of_a_small_page() {
 }
 
 #[test]
+fn trending_and_bought_together_are_shown_where_the_run_has_them() {
+    let without = text_of(&render(&small()).unwrap());
+    assert!(!without.contains("Trending") && !without.contains("Bought together"), "{without}");
+    let mut data = small();
+    data.trending = vec![listed("lamp", Some("Desk lamp"), 2.5), listed("fan", None, 1.25)];
+    data.bought_together = vec![SimilarExample {
+        item: "bread".to_owned(),
+        title: Some("Rye bread".to_owned()),
+        category: None,
+        neighbours: vec![listed("butter", Some("Salted butter"), 3.0)],
+    }];
+    let with = text_of(&render(&data).unwrap());
+    for word in ["Trending", "Desk lamp", "fan", "Bought together", "With Rye bread", "Salted butter"] {
+        assert!(with.contains(word), "{word} is missing in:\n{with}");
+    }
+    data.trending[0].score = f64::INFINITY;
+    assert!(render(&data).is_err());
+}
+
+#[test]
 fn every_part_says_why_it_is_empty() {
     let text = text_of(&render(&ReportData::default()).unwrap());
     for note in [
@@ -180,6 +200,8 @@ fn words_from_outside_never_become_markup() {
     data.popular = vec![item.clone()];
     data.similar =
         vec![SimilarExample { item: word(), title: Some(word()), category: Some(word()), neighbours: vec![item] }];
+    data.trending.clone_from(&data.popular);
+    data.bought_together.clone_from(&data.similar);
     data.config = word();
 
     let page = render(&data).unwrap();

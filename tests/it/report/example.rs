@@ -52,6 +52,8 @@ pub(super) fn example() -> ReportData {
         example_users: users(),
         popular: listed(0, 12, 1.0),
         similar: similar(),
+        trending: listed(20, 9, 3.4),
+        bought_together: similar()[..2].to_vec(),
         config: CONFIG.to_owned(),
     }
 }
