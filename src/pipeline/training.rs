@@ -26,7 +26,7 @@ pub(super) fn train_observed(
     if model.kind == ModelKind::Blend {
         let n_parts = model.blend.parts.len();
         on.total(n_parts as u64);
-        let blend = Blend::train_with(&model.blend, &mut |at, part| {
+        let blend = Blend::train_with(&model.blend, |at, part| {
             let place = format!("part {} of {n_parts}, {}", at + 1, part.kind.name());
             on.note(&place);
             let mut listen = |TrainEvent::Iteration { iteration, iterations, loss }: TrainEvent| {

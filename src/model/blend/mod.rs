@@ -46,7 +46,7 @@ impl Blend {
         on: &mut dyn FnMut(TrainEvent),
     ) -> Result<Self, ModelError> {
         let iterations = config.parts.len();
-        Self::train_with(config, &mut |at, part| {
+        Self::train_with(config, |at, part| {
             let model = train(part, interactions, &mut |_| ())?;
             on(TrainEvent::Iteration { iteration: at + 1, iterations, loss: None });
             Ok(Arc::new(model))
@@ -57,10 +57,10 @@ impl Blend {
     ///
     /// # Errors
     /// When `part` fails, or there is none.
-    pub fn train_with(
-        config: &BlendConfig,
-        part: &mut dyn FnMut(usize, &ModelConfig) -> Result<Arc<TrainedModel>, ModelError>,
-    ) -> Result<Self, ModelError> {
+    pub fn train_with<F>(config: &BlendConfig, mut part: F) -> Result<Self, ModelError>
+    where
+        F: FnMut(usize, &ModelConfig) -> Result<Arc<TrainedModel>, ModelError>,
+    {
         config.check("model.blend").map_err(ModelError::Config)?;
         let mut parts = Vec::with_capacity(config.parts.len());
         for (at, own) in config.parts.iter().enumerate() {
