@@ -60,8 +60,8 @@ pub(super) fn train_observed(
 
 /// Parts of a blend that were trained before, by data and settings.
 ///
-/// Kept are parts with the settings of the blend that tuning begins with: those are what trials of other weights ask for
-/// again, while settings that a trial varies hardly come back. What is kept stays: the first parts up to
+/// Kept are parts with the settings of the blend that tuning begins with: those are what trials of other weights ask
+/// for again, while settings that a trial varies hardly come back. What is kept stays: the first parts up to
 /// [`KEPT_BYTES`], so that blends beyond that gain something, too, where throwing out the oldest would gain nothing.
 ///
 /// Determinism: training gives the same bits each time, so results do not depend on what is kept.
