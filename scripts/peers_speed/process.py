@@ -1,0 +1,70 @@
+"""Runs one contender as a process, and watches the memory of it and of its descendants."""
+
+import subprocess
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+
+import psutil
+
+SAMPLE_SECONDS = 0.05
+
+
+@dataclass
+class Finished:
+    stdout: str
+    seconds: float
+    peak_mb: float
+
+
+class Failed(Exception):
+    pass
+
+
+def run(command, env=None):
+    """Waits for the command; `peak_mb` is the largest sum of resident memory over its processes, in 10^6 bytes."""
+    with tempfile.TemporaryFile("w+") as errors:
+        started = time.monotonic()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=env, text=True)
+        watcher = Watcher(process.pid)
+        stdout, _ = process.communicate()
+        seconds = time.monotonic() - started
+        peak = watcher.stop()
+        if process.returncode != 0:
+            errors.seek(0)
+            words = " ".join(str(word) for word in command)
+            raise Failed(f"exit code {process.returncode} of: {words[:400]}\n{errors.read()[-4000:]}")
+    return Finished(stdout, seconds, peak / 1e6)
+
+
+class Watcher(threading.Thread):
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.root = psutil.Process(pid)
+        self.done = threading.Event()
+        self.peak = 0
+        self.start()
+
+    def run(self):
+        while not self.done.wait(SAMPLE_SECONDS):
+            self.peak = max(self.peak, self.resident())
+
+    def resident(self):
+        try:
+            tree = [self.root, *self.root.children(recursive=True)]
+        except psutil.Error:
+            return 0
+        return sum(resident_of(process) for process in tree)
+
+    def stop(self):
+        self.done.set()
+        self.join()
+        return self.peak
+
+
+def resident_of(process):
+    try:
+        return process.memory_info().rss
+    except psutil.Error:
+        return 0
