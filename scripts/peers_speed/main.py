@@ -14,6 +14,7 @@ inputs, which takes two minutes at full size and is done once in a work director
 A round runs every contender once, so that slow minutes of the machine meet all of them. There are --rounds of them,
 fewer when another one would not fit into --seconds. Peers run with as many threads as nightshelf, and BLAS under
 them with one. Each runs in a process of its own; memory is the peak of the process and its descendants.
+A run during which its processes were stopped, or nothing was seen of them for two seconds, is discarded and said so.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from machine import description
 from parts import PARTS, Context
-from process import Failed
+from process import Failed, Stalled
 from tables import Figure, as_markdown, as_text, table
 
 
@@ -62,6 +63,8 @@ def measure(part, rounds, seconds):
         if number + 1 < rounds and now - started + (now - begun) > seconds:
             print(f"    {number + 1} of {rounds} rounds: --seconds {seconds}", file=sys.stderr)
             break
+    measured = {(who, threads) for _, who, threads in figures}
+    failed += [one for one in part.contenders if one not in failed and (one.who, one.threads) not in measured]
     return list(figures.values()), failed
 
 
@@ -70,6 +73,9 @@ def measure_once(contender, figures):
     begun = time.monotonic()
     try:
         measured = contender.measure()
+    except Stalled as error:
+        print(f"    {label}: run discarded, {error}", file=sys.stderr)
+        return True
     except Failed as error:
         print(f"    {label}: FAILED, {error}", file=sys.stderr)
         return False
@@ -110,7 +116,7 @@ def main():
         part.contenders = [one for one in part.contenders if one.who not in args.without]
         figures, failed = measure(part, args.rounds, args.seconds)
         broken = broken or bool(failed)
-        missing = [f"Failed: {one.who} with {one.threads} threads." for one in failed]
+        missing = [f"No valid run: {one.who} with {one.threads} threads." for one in failed]
         header, rows = table(figures)
         print("\n".join(["", part.title, "", as_text(header, rows), *missing]), flush=True)
         sections.append("\n\n".join([f"### {part.title}", as_markdown(header, rows), *missing]))

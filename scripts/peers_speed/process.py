@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import psutil
 
 SAMPLE_SECONDS = 0.05
+STALL_SECONDS = 2.0
 
 
 @dataclass
@@ -20,6 +21,10 @@ class Finished:
 
 class Failed(Exception):
     pass
+
+
+class Stalled(Exception):
+    """The contender was stopped (SIGSTOP), or nothing here ran for seconds, so that its times say nothing."""
 
 
 def run(command, env=None):
@@ -35,6 +40,9 @@ def run(command, env=None):
             errors.seek(0)
             words = " ".join(str(word) for word in command)
             raise Failed(f"exit code {process.returncode} of: {words[:400]}\n{errors.read()[-4000:]}")
+        if watcher.was_stopped or watcher.longest_gap > STALL_SECONDS:
+            how = "a process was seen stopped" if watcher.was_stopped else "none was"
+            raise Stalled(f"the longest time without a look at its processes was {watcher.longest_gap:.1f} s, {how}")
     return Finished(stdout, seconds, peak / 1e6)
 
 
@@ -44,10 +52,16 @@ class Watcher(threading.Thread):
         self.root = psutil.Process(pid)
         self.done = threading.Event()
         self.peak = 0
+        self.longest_gap = 0.0
+        self.was_stopped = False
         self.start()
 
     def run(self):
+        last = time.monotonic()
         while not self.done.wait(SAMPLE_SECONDS):
+            now = time.monotonic()
+            self.longest_gap = max(self.longest_gap, now - last)
+            last = now
             self.peak = max(self.peak, self.resident())
 
     def resident(self):
@@ -55,6 +69,7 @@ class Watcher(threading.Thread):
             tree = [self.root, *self.root.children(recursive=True)]
         except psutil.Error:
             return 0
+        self.was_stopped = self.was_stopped or any(is_stopped(process) for process in tree)
         return sum(resident_of(process) for process in tree)
 
     def stop(self):
@@ -68,3 +83,10 @@ def resident_of(process):
         return process.memory_info().rss
     except psutil.Error:
         return 0
+
+
+def is_stopped(process):
+    try:
+        return process.status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return False
