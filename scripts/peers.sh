@@ -236,7 +236,7 @@ speed() {
         command -v "${nightshelf}" >/dev/null || fail "no ${nightshelf}: cargo build --release --locked, or --nightshelf"
         work=${work:-$(mktemp -d)}
     fi
-    "${VENV}/bin/python" "${here}/peers_speed/main.py" --work "${work:-.}" --nightshelf "${nightshelf}" "${rest[@]}"
+    exec "${VENV}/bin/python" "${here}/peers_speed/main.py" --work "${work:-.}" --nightshelf "${nightshelf}" "${rest[@]}"
 }
 
 case ${1:-} in

@@ -1,6 +1,6 @@
 """Speed of nightshelf and of its peers on the same input: alternating runs, medians, ratios. Started by scripts/peers.sh.
 
-Parts (--part, repeatable; default: all), with the expected minutes at full size on two quiet cores:
+Parts (--part, repeatable; default: all), with the minutes at full size on two quiet cores as estimated, not yet measured:
 
   train     seconds of a sweep and the objective reached: implicit, irspack (CG, iALS++), LensKit      8
   score     everybody's exact top 50: implicit, irspack; with --gowalla also 64, 256, 512 factors      6, gowalla 4
@@ -8,7 +8,7 @@ Parts (--part, repeatable; default: all), with the expected minutes at full size
   pipeline  10 million events to SQLite against polars + implicit + sqlite3                            7
   spark     1 million events to Parquet against PySpark with MLlib                                     6
 
-At the small size (a tenth, or a twentieth for whole jobs) all of it takes some 8 minutes. Times are without making the
+At the small size (a tenth, or a twentieth for whole jobs) all of it should take some 10 minutes (estimated, too). Times are without making the
 inputs, which takes two minutes at full size and is done once in a work directory.
 
 A round runs every contender once, so that slow minutes of the machine meet all of them. There are --rounds of them,
@@ -18,6 +18,7 @@ A run during which its processes were stopped, or nothing was seen of them for t
 """
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -102,6 +103,7 @@ def command_line(args):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     args = parse()
     args.work.mkdir(parents=True, exist_ok=True)
     spark_events = args.spark_events or (300_000 if args.size == "small" else 1_000_000)

@@ -1,5 +1,6 @@
 """Runs one contender as a process, and watches the memory of it and of its descendants."""
 
+import contextlib
 import subprocess
 import tempfile
 import threading
@@ -33,7 +34,11 @@ def run(command, env=None):
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=env, text=True)
         watcher = Watcher(process.pid)
-        stdout, _ = process.communicate()
+        try:
+            stdout, _ = process.communicate()
+        except BaseException:  # asked to end: nothing is left running behind
+            end(process.pid)
+            raise
         seconds = time.monotonic() - started
         peak = watcher.stop()
         if process.returncode != 0:
@@ -90,3 +95,14 @@ def is_stopped(process):
         return process.status() == psutil.STATUS_STOPPED
     except psutil.Error:
         return False
+
+
+def end(pid):
+    try:
+        root = psutil.Process(pid)
+        tree = [*root.children(recursive=True), root]
+    except psutil.Error:
+        return
+    for process in tree:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
