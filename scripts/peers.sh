@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# Puts nightshelf beside implicit, irspack, LensKit and popularity: same split, same rules, same metric code.
+# Puts nightshelf beside its peers: `quality` on one split, `speed` on one machine.
+#
+#   scripts/peers.sh speed [--size small|full] [--part PART ...] [--work DIR] [--nightshelf BINARY] ...
+#
+# Training, scoring, item models and whole jobs against implicit, irspack, LensKit, polars and PySpark: one table a part, with
+# ratios, also as Markdown. `scripts/peers.sh speed --help` has the flags, the parts and how long they take. PySpark needs
+# Java 17; --without does without a program. DIR (default: a new directory) keeps the inputs.
 #
 #   scripts/peers.sh quality --config CONFIG [--repeats allow|new-only] [--trials 40] [--seconds 300] [--work DIR]
 #                            [--nightshelf BINARY] [--our FILE.toml ...] [--no-tune] [--skip-ours] [--reuse]
 #
+# Implicit, irspack, LensKit, popularity and nightshelf: same split, same rules, same metric code.
 # CONFIG names the events; the test is its last 28 days, the validation the 28 days before. Every peer is tuned by
 # scripts/peers.py on the validation, and each config of ours (default: CONFIG with item_item) by `nightshelf tune` with
 # as many trials; then all are trained on everything before the test, and `nightshelf evaluate` measures their lists.
@@ -22,6 +29,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 readonly here
 readonly REQUIREMENTS="${here}/peers-requirements.txt"
+readonly SPEED_REQUIREMENTS="${here}/peers-speed-requirements.txt"
 readonly VENV="${NIGHTSHELF_CACHE:-${HOME}/.cache/nightshelf}/peers"
 readonly PEERS=(implicit irspack lenskit)
 readonly TEST=(--split time --test-days 28)
@@ -112,7 +120,7 @@ add_peer() {
 
 install() {
     "${VENV}/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
-        --constraint "${REQUIREMENTS}" "$@" >&2
+        --constraint "${REQUIREMENTS}" --constraint "${SPEED_REQUIREMENTS}" "$@" >&2
 }
 
 export_split() {
@@ -201,8 +209,39 @@ quality() {
     echo " directory  ${work}"
 }
 
+# add_tools: what `speed` needs beyond the peers of `quality`, again when their versions change.
+add_tools() {
+    local stamp
+    stamp=$(cksum <"${SPEED_REQUIREMENTS}")
+    [[ -f ${VENV}/has-tools && $(<"${VENV}/has-tools") == "${stamp}" ]] && return
+    echo "==> installing psutil, polars and pyspark" >&2
+    install psutil polars && install --no-binary pyspark pyspark ||
+        fail "psutil, polars or pyspark cannot be installed, see above"
+    echo "${stamp}" >"${VENV}/has-tools"
+}
+
+speed() {
+    local rest=()
+    while (($#)); do
+        case $1 in
+        --work) need_value "$@" && work=$2 && shift ;;
+        --nightshelf) need_value "$@" && nightshelf=$2 && shift ;;
+        *) rest+=("$1") ;;
+        esac
+        shift
+    done
+    make_venv
+    add_tools
+    if [[ " ${rest[*]} " != *" --help "* && " ${rest[*]} " != *" -h "* ]]; then
+        command -v "${nightshelf}" >/dev/null || fail "no ${nightshelf}: cargo build --release --locked, or --nightshelf"
+        work=${work:-$(mktemp -d)}
+    fi
+    exec "${VENV}/bin/python" "${here}/peers_speed/main.py" --work "${work:-.}" --nightshelf "${nightshelf}" "${rest[@]}"
+}
+
 case ${1:-} in
 quality) shift && quality "$@" ;;
+speed) shift && speed "$@" ;;
 --help | -h) usage ;;
 *) usage >&2 && exit 2 ;;
 esac
