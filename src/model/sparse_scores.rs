@@ -165,7 +165,7 @@ mod tests {
             // Short histories lead to few items, long ones to most.
             let history = |user: usize| {
                 let row = users.row(user);
-                let n = row.items.len().min(if user % 2 == 0 { n_known } else { 2 });
+                let n = row.items.len().min(if user.is_multiple_of(2) { n_known } else { 2 });
                 History { items: &row.items[..n], weights: &row.weights[..n], times: &[] }
             };
             let histories: Vec<History<'_>> = (0..4).map(history).collect();

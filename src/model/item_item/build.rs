@@ -42,7 +42,8 @@ pub(super) struct Neighbours {
 /// Similarities of items to items: row i holds what item i leads to, columns ascending, never i itself.
 ///
 /// Determinism: a similarity sums its users in ascending order, on one thread; the largest are kept, ties by item.
-/// Cost: one multiply-add for each pair of cells of each user; a dense row of sums for each thread.
+/// Cost: one multiply-add for each pair of cells of each user; a dense row of sums for each thread, and one for each user
+/// with more than a tenth of all items.
 pub(super) fn build(config: &ItemItemConfig, users: &Csr, on: &mut dyn FnMut(TrainEvent)) -> Csr {
     let items = users.transpose();
     let measure = Measure::of(config, users, &items);
