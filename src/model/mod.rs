@@ -11,10 +11,12 @@ mod error;
 mod graph;
 mod item_item;
 mod popularity;
+mod prefetch;
 mod recency;
 mod repeat;
 mod slim;
 mod sparse_items;
+mod sparse_scores;
 mod trained;
 
 use std::ops::Range;
@@ -66,6 +68,16 @@ pub trait UserBlock {
     /// Shapes: `scores` is row-major, n_users x `items.len()`.
     /// Determinism: a score does not depend on the tile it was computed in.
     fn score(&mut self, items: Range<usize>, scores: &mut [f32]);
+
+    /// Tells `take` of the items whose score for `user` is neither zero nor at or below a bound: each once, in any order,
+    /// the scores as [`score`](Self::score) gives them, NaN too. The bound is `above` at first, then what `take` returned
+    /// last; items of `without` (ascending) are left out.
+    ///
+    /// For models with few scores other than zero: whoever has no use for zeros need not look at every item.
+    /// Returns whether the model can do this; if not, `take` was not called.
+    fn visit(&mut self, _user: usize, _above: f32, _without: &[u32], _take: &mut dyn FnMut(u32, f32) -> f32) -> bool {
+        false
+    }
 }
 
 /// How many users and items a model likes to score at once.

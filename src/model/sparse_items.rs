@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use super::{CellWeight, Explanation, ModelError, UserBlock, recency::Recency};
+use super::{CellWeight, Explanation, ModelError, UserBlock, recency::Recency, sparse_scores::SparseScores};
 use crate::{
     ids::ItemIdx,
     interactions::{Csr, History},
@@ -44,7 +44,7 @@ impl<'a> SparseItems<'a> {
     pub(super) fn block(self, histories: &[History<'a>]) -> Box<dyn UserBlock + 'a> {
         let histories =
             histories.iter().map(|&history| (history.items, self.recency.counts(self.count, history))).collect();
-        Box::new(Block { weights: self.weights, histories })
+        Box::new(Block { weights: self.weights, histories, sums: None })
     }
 
     /// Parts in the order of the sum add up to the score exactly.
@@ -69,6 +69,8 @@ struct Block<'a> {
     weights: &'a Csr,
     /// Items and what they count, by user.
     histories: Vec<(&'a [u32], Cow<'a, [f32]>)>,
+    /// Borrowed when first asked for.
+    sums: Option<SparseScores>,
 }
 
 impl UserBlock for Block<'_> {
@@ -93,6 +95,13 @@ impl UserBlock for Block<'_> {
                 }
             }
         }
+    }
+
+    fn visit(&mut self, user: usize, above: f32, without: &[u32], take: &mut dyn FnMut(u32, f32) -> f32) -> bool {
+        let (history, counts) = &self.histories[user];
+        let scores = self.sums.get_or_insert_with(|| SparseScores::borrow(self.weights.n_cols));
+        scores.visit(self.weights, history, counts, above, without, take);
+        true
     }
 }
 

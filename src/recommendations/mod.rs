@@ -20,6 +20,7 @@ mod recommended;
 mod rules;
 mod select;
 mod similar;
+mod sparse;
 #[cfg(test)]
 mod testing;
 mod top_k;

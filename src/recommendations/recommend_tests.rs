@@ -36,6 +36,8 @@ struct Shop {
     items: IdTable,
     config: RecommendConfig,
     min_score: Option<f32>,
+    /// Whether the model can be visited.
+    visits: bool,
 }
 
 impl Shop {
@@ -56,6 +58,7 @@ impl Shop {
             scores,
             config: RecommendConfig::default(),
             min_score: None,
+            visits: false,
         }
     }
 
@@ -74,6 +77,7 @@ impl Shop {
     fn with<T>(&self, tile: (usize, usize), ask: impl FnOnce(&Recommender<'_>) -> T) -> T {
         let mut model = TableModel::new(self.scores.clone(), tile);
         model.n_items = self.scores.first().map_or(self.items.len(), Vec::len);
+        model.visits = self.visits;
         let rules = self.rules();
         let popular = PopularLists::new(&self.weights(), &rules, &self.catalog.category_names).unwrap();
         let scorer = Scorer { model: &model, name: "table", min_score: self.min_score, serves_empty_histories: false };
@@ -213,7 +217,7 @@ fn any_shop() -> impl Strategy<Value = Shop> {
                 prop_oneof![1usize..80, 1usize..5],
                 prop::sample::subsequence(vec![Fallback::CategoryPopular, Fallback::Popular], 0..=2).prop_shuffle(),
                 prop::bool::ANY,
-                prop::option::of(prop::sample::select(vec![0.0f32, -1.0])),
+                (prop::option::of(prop::sample::select(vec![0.0f32, 0.5, -1.0])), prop::bool::ANY),
             ),
         )
             .prop_map(|((scores, histories, excluded), groups, caps, boosts, rest)| {
@@ -230,7 +234,7 @@ fn any_shop() -> impl Strategy<Value = Shop> {
                 shop.catalog.brands = groups.1;
                 shop.catalog.listed = groups.2;
                 shop.catalog.available = groups.3;
-                let (k, fallbacks, allow_unlisted, min_score) = rest;
+                let (k, fallbacks, allow_unlisted, (min_score, visits)) = rest;
                 shop.config = RecommendConfig {
                     k,
                     fallbacks,
@@ -248,6 +252,7 @@ fn any_shop() -> impl Strategy<Value = Shop> {
                     ..RecommendConfig::default()
                 };
                 shop.min_score = min_score;
+                shop.visits = visits;
                 shop
             })
     })

@@ -4,6 +4,7 @@ use super::{
     caps::Room,
     fallback::Marks,
     rules::{Rules, boosted},
+    sparse,
     top_k::{Scored, TopK},
 };
 use crate::{interactions::History, model::Model};
@@ -131,6 +132,9 @@ impl Selection<'_> {
 
         let histories: Vec<History<'_>> = which.iter().map(|&user| users[user].history).collect();
         let mut block = self.model.prepare(&histories);
+        if sparse::scan(self, block.as_mut(), users, which, tops) {
+            return;
+        }
         let tile_items = self.model.tile().n_items.clamp(1, n_items);
         scores.resize(which.len() * tile_items, 0.0);
         for start in (0..n_items).step_by(tile_items) {

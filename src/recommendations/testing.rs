@@ -32,12 +32,14 @@ pub(super) struct TableModel {
     pub(super) n_items: usize,
     pub(super) tile: TileShape,
     pub(super) similarity: Option<TableSimilarity>,
+    /// Whether its blocks can be visited.
+    pub(super) visits: bool,
 }
 
 impl TableModel {
     pub(super) fn new(scores: Vec<Vec<f32>>, tile: (usize, usize)) -> Self {
         let n_items = scores.first().map_or(0, Vec::len);
-        Self { scores, n_items, tile: TileShape { n_users: tile.0, n_items: tile.1 }, similarity: None }
+        Self { scores, n_items, tile: TileShape { n_users: tile.0, n_items: tile.1 }, similarity: None, visits: false }
     }
 
     fn row(&self, history: History<'_>) -> Vec<f32> {
@@ -48,7 +50,10 @@ impl TableModel {
     }
 }
 
-struct TableBlock(Vec<Vec<f32>>);
+struct TableBlock {
+    rows: Vec<Vec<f32>>,
+    visits: bool,
+}
 
 impl Model for TableModel {
     fn n_items(&self) -> usize {
@@ -61,7 +66,8 @@ impl Model for TableModel {
 
     fn prepare<'a>(&'a self, histories: &[History<'a>]) -> Box<dyn UserBlock + 'a> {
         assert!(histories.len() <= self.tile.n_users.max(1), "a block is as large as the model's tile at most");
-        Box::new(TableBlock(histories.iter().map(|history| self.row(*history)).collect()))
+        let rows = histories.iter().map(|history| self.row(*history)).collect();
+        Box::new(TableBlock { rows, visits: self.visits })
     }
 
     fn similarity(&self) -> Option<&dyn ItemSimilarity> {
@@ -76,14 +82,26 @@ impl Model for TableModel {
 
 impl UserBlock for TableBlock {
     fn n_users(&self) -> usize {
-        self.0.len()
+        self.rows.len()
     }
 
     fn score(&mut self, items: Range<usize>, scores: &mut [f32]) {
-        assert_eq!(scores.len(), self.0.len() * items.len());
-        for (row, out) in self.0.iter().zip(scores.chunks_exact_mut(items.len())) {
+        assert_eq!(scores.len(), self.rows.len() * items.len());
+        for (row, out) in self.rows.iter().zip(scores.chunks_exact_mut(items.len())) {
             out.copy_from_slice(&row[items.clone()]);
         }
+    }
+
+    fn visit(&mut self, user: usize, mut above: f32, without: &[u32], take: &mut dyn FnMut(u32, f32) -> f32) -> bool {
+        // Backwards: the order is free, and this is the worst one for ties.
+        for (item, &score) in self.rows[user].iter().enumerate().rev().filter(|_| self.visits) {
+            let item = item as u32;
+            let passes = score.is_nan() || score > above;
+            if passes && score != 0.0 && !without.contains(&item) {
+                above = take(item, score);
+            }
+        }
+        self.visits
     }
 }
 

@@ -106,6 +106,29 @@ impl TopK {
         self.scan_portable(first, scores, &allowed);
     }
 
+    /// Takes in the score of one number. Numbers may come in any order, each once; not to be mixed with
+    /// [`scan`](Self::scan).
+    #[inline]
+    pub(super) fn offer(&mut self, number: u32, score: f32, allowed: impl Fn(u32) -> bool) {
+        if self.keep == 0 || !beats(score, self.bound()) || !allowed(number) {
+            return;
+        }
+        if score.is_nan() {
+            self.n_nan += 1;
+            return;
+        }
+        self.keys.push(key(score, number));
+        if self.keys.len() >= self.room {
+            self.compact();
+        }
+    }
+
+    /// What [`offer`](Self::offer) takes is above it. A score like the last one kept may have the smaller number.
+    #[inline]
+    pub(super) fn bound(&self) -> f32 {
+        if self.truncated { self.threshold.next_down() } else { self.threshold }
+    }
+
     /// Whether better-than-bound scores were left out for want of room.
     #[must_use]
     pub fn truncated(&self) -> bool {

@@ -3,8 +3,18 @@
 //!
 //! Every kind is `s_ij = (sum over users u of lead_ui * follow_uj) * scale(i, j)`: one builder serves all.
 
-use super::config::{ItemItemConfig, SimilarityKind};
+use std::cell::Cell;
+
+use rayon::prelude::*;
+
+use super::{
+    config::{ItemItemConfig, SimilarityKind},
+    sums::{LANES, Similarity},
+};
 use crate::interactions::Csr;
+
+/// Rows that a thread takes at once.
+const CHUNK_ROWS: usize = 1024;
 
 /// Weighted cells and norms of one kind.
 pub(super) struct Measure {
@@ -29,23 +39,45 @@ fn inverse_power(x: f64, exponent: f64) -> f32 {
 }
 
 /// Sum over the values of each row, in order.
-fn row_sums(rows: &Csr, values: &[f32], of: impl Fn(f64) -> f64) -> Vec<f64> {
-    rows.indptr
-        .windows(2)
-        .map(|range| values[range[0]..range[1]].iter().fold(0f64, |sum, &value| sum + of(f64::from(value))))
-        .collect()
+fn row_sums(rows: &Csr, values: &[f32], of: impl Fn(f64) -> f64 + Sync) -> Vec<f64> {
+    let ranges = rows.indptr.par_windows(2).with_min_len(CHUNK_ROWS);
+    ranges.map(|range| values[range[0]..range[1]].iter().fold(0f64, |sum, &value| sum + of(f64::from(value)))).collect()
 }
 
 /// Each cell's value as a function of its row, its column and the value.
-fn mapped(rows: &Csr, of: impl Fn(usize, usize, f64) -> f64) -> Vec<f32> {
-    let mut values = Vec::with_capacity(rows.n_cells());
-    for row in 0..rows.n_rows() {
-        let cells = rows.row(row);
-        for (&column, &value) in cells.items.iter().zip(cells.weights) {
-            values.push(of(row, column as usize, f64::from(value)) as f32);
-        }
+fn mapped<F: Fn(usize, f64) -> f64>(rows: &Csr, of_row: impl Fn(usize) -> F + Sync) -> Vec<f32> {
+    let mut values = vec![0f32; rows.n_cells()];
+    let mut left = values.as_mut_slice();
+    let mut chunks = Vec::with_capacity(rows.n_rows().div_ceil(CHUNK_ROWS));
+    for first in (0..rows.n_rows()).step_by(CHUNK_ROWS) {
+        let last = rows.n_rows().min(first + CHUNK_ROWS);
+        let (own, later) = left.split_at_mut(rows.indptr[last] - rows.indptr[first]);
+        left = later;
+        chunks.push((first..last, own));
     }
+    chunks.into_par_iter().for_each(|(range, mut values)| {
+        for row in range {
+            let cells = rows.row(row);
+            let (own, later) = values.split_at_mut(cells.items.len());
+            values = later;
+            let of = of_row(row);
+            for ((out, &column), &value) in own.iter_mut().zip(cells.items).zip(cells.weights) {
+                *out = of(column as usize, f64::from(value)) as f32;
+            }
+        }
+    });
     values
+}
+
+/// `of`, which remembers its last answer: powers take long, and the weights of a row are often alike.
+fn remembering(of: impl Fn(f64) -> f64) -> impl Fn(usize, f64) -> f64 {
+    let last = Cell::new((f64::NAN, f64::NAN));
+    move |_, value| {
+        if last.get().0 != value {
+            last.set((value, of(value)));
+        }
+        last.get().1
+    }
 }
 
 impl Measure {
@@ -64,8 +96,14 @@ impl Measure {
             SimilarityKind::Rp3beta => {
                 let (alpha, beta) = (f64::from(config.alpha), f64::from(config.beta));
                 let totals = row_sums(users, &users.values, |x| x);
-                let lead = mapped(items, |item, _, _| n_cells(items, item).powf(-alpha));
-                let follow = mapped(users, |user, _, value| (value / totals[user]).powf(alpha));
+                let lead = mapped(items, |item| {
+                    let step = n_cells(items, item).powf(-alpha);
+                    move |_, _| step
+                });
+                let follow = mapped(users, |user| {
+                    let total = totals[user];
+                    remembering(move |value| (value / total).powf(alpha))
+                });
                 let popularity = (0..n_items).map(|item| inverse_power(n_cells(items, item), beta)).collect();
                 (lead, follow, product(ones(), popularity))
             }
@@ -86,16 +124,17 @@ impl Measure {
                 let totals = row_sums(items, &items.values, |x| x);
                 let mean = totals.iter().sum::<f64>() / n_items.max(1) as f64;
                 let (k1, b) = (f64::from(config.k1), f64::from(config.b));
-                let weight = |item: usize, user: usize, value: f64| {
+                let weight = &|item: usize, user: usize, value: f64| {
                     value * (k1 + 1.0) / (k1 * (1.0 - b + b * totals[item] / mean) + value) * idf[user]
                 };
-                let lead = mapped(items, weight);
-                let follow = mapped(users, |user, item, value| weight(item, user, value));
+                let lead = mapped(items, |item| move |user, value| weight(item, user, value));
+                let follow = mapped(users, |user| move |item, value| weight(item, user, value));
                 (lead, follow, product(ones(), ones()))
             }
             SimilarityKind::Tfidf => {
-                let lead = mapped(items, |_, user, value| value.sqrt() * idf[user]);
-                let follow = mapped(users, |user, _, value| value.sqrt() * idf[user]);
+                let idf = &idf;
+                let lead = mapped(items, |_| |user, value: f64| value.sqrt() * idf[user]);
+                let follow = mapped(users, |user| move |_, value: f64| value.sqrt() * idf[user]);
                 let norms = norms(&lead, 0.5);
                 (lead, follow, product(norms.clone(), norms))
             }
@@ -103,17 +142,91 @@ impl Measure {
         Self { follow, lead, scale, shrinkage: config.shrinkage }
     }
 
-    /// The similarity of item `lead` to item `follow`, whose products sum to `sum` over `n_users` users.
-    #[inline]
-    pub(super) fn similarity(&self, lead: usize, follow: usize, sum: f32, n_users: u32) -> f32 {
-        let plain = match &self.scale {
+    /// The similarity of item `lead` to item `follow`, whose products sum to `sum`, without shrinkage.
+    #[cfg(test)]
+    pub(super) fn similarity(&self, lead: usize, follow: usize, sum: f32) -> f32 {
+        match &self.scale {
             Scale::Product { lead: of_lead, follow: of_follow } => sum * of_lead[lead] * of_follow[follow],
             Scale::Union { users } => sum / (users[lead] + users[follow] - sum),
-        };
-        if self.shrinkage == 0.0 {
-            return plain;
         }
-        let n = n_users as f32;
-        plain * (n / (n + self.shrinkage))
     }
+
+    /// What the similarities of item `lead` to others are made by.
+    pub(super) fn similarities(&self, lead: usize) -> Similarities<'_> {
+        let shrinkage = self.shrinkage;
+        match &self.scale {
+            Scale::Product { lead: of_lead, follow } => {
+                Similarities::Product(Product { lead: of_lead[lead], follow, shrinkage })
+            }
+            Scale::Union { users } => Similarities::Union(Union { lead: users[lead], users, shrinkage }),
+        }
+    }
+}
+
+/// The similarities of one item to others, by kind.
+pub(super) enum Similarities<'a> {
+    Product(Product<'a>),
+    Union(Union<'a>),
+}
+
+/// A sum multiplied by a number of the item that leads and one of the item that is led to.
+pub(super) struct Product<'a> {
+    lead: f32,
+    follow: &'a [f32],
+    shrinkage: f32,
+}
+
+/// Users in common over users of either.
+pub(super) struct Union<'a> {
+    lead: f32,
+    users: &'a [f32],
+    shrinkage: f32,
+}
+
+impl Similarity for Product<'_> {
+    #[inline(always)]
+    fn lanes(&self, first: usize, sums: &[f32; LANES]) -> [f32; LANES] {
+        let follow: &[f32; LANES] = lanes_at(self.follow, first);
+        let mut similarities = [0f32; LANES];
+        for lane in 0..LANES {
+            similarities[lane] = sums[lane] * self.lead * follow[lane];
+        }
+        similarities
+    }
+
+    #[inline(always)]
+    fn shrunk(&self, at: usize, sum: f32, n_users: u32) -> f32 {
+        shrunk(sum * self.lead * self.follow[at], n_users, self.shrinkage)
+    }
+}
+
+impl Similarity for Union<'_> {
+    #[inline(always)]
+    fn lanes(&self, first: usize, sums: &[f32; LANES]) -> [f32; LANES] {
+        let users: &[f32; LANES] = lanes_at(self.users, first);
+        let mut similarities = [0f32; LANES];
+        for lane in 0..LANES {
+            similarities[lane] = sums[lane] / (self.lead + users[lane] - sums[lane]);
+        }
+        similarities
+    }
+
+    #[inline(always)]
+    fn shrunk(&self, at: usize, sum: f32, n_users: u32) -> f32 {
+        shrunk(sum / (self.lead + self.users[at] - sum), n_users, self.shrinkage)
+    }
+}
+
+#[inline(always)]
+fn lanes_at(values: &[f32], first: usize) -> &[f32; LANES] {
+    values[first..].first_chunk().expect("sums and what scales them are as many")
+}
+
+#[inline(always)]
+fn shrunk(plain: f32, n_users: u32, shrinkage: f32) -> f32 {
+    if shrinkage == 0.0 {
+        return plain;
+    }
+    let n = n_users as f32;
+    plain * (n / (n + shrinkage))
 }

@@ -5,8 +5,14 @@
 
 mod build;
 mod config;
+mod gather;
+mod largest;
 mod measure;
+mod normalise;
+mod rows;
 mod sequence;
+mod spread;
+mod sums;
 
 pub use config::{ItemItemConfig, SimilarityKind};
 

@@ -336,3 +336,60 @@ fn recency_counts_at_scoring_and_times_are_asked_for() {
     let wrong = ItemItemConfig { sequence_window: 0, ..ordered };
     assert_eq!(wrong.check("m").unwrap_err(), "m.sequence_window must be at least 1, is 0");
 }
+
+/// Users of every size over so many items that the walks go by blocks: few have much, most have little.
+fn wide(n_items: usize) -> Csr {
+    let mut cells = Csr { indptr: vec![0], n_cols: n_items, ..Csr::default() };
+    for user in 0..60usize {
+        let (n, step) = match user {
+            7 => (n_items / 5, 5),
+            30 => (n_items / 9, 9),
+            50 => (n_items / 30, 29),
+            _ => (4 + user % 9, n_items / 17 + user * 11),
+        };
+        let mut items: Vec<u32> = (0..n).map(|at| ((at * step + user * user) % n_items) as u32).collect();
+        items.sort_unstable();
+        items.dedup();
+        cells.values.extend(items.iter().map(|item| 1.0 + ((*item as usize + user) % 4) as f32));
+        cells.indices.extend(items);
+        cells.indptr.push(cells.indices.len());
+    }
+    cells
+}
+
+#[test]
+fn blocks_and_dense_rows_give_the_bits_of_plain_sums() {
+    let users = wide(17_000);
+    let items = users.transpose();
+    for (kind, neighbours) in
+        [(SimilarityKind::Rp3beta, 40), (SimilarityKind::Jaccard, 20_000), (SimilarityKind::Tfidf, 7)]
+    {
+        let config = ItemItemConfig { kind, neighbours, normalise: false, ..ItemItemConfig::default() };
+        let measure = measure::Measure::of(&config, &users, &items);
+        let model = ItemItem::train(config, &users, &[true; 60], &mut |_| ()).unwrap();
+        let mut n_spread = 0;
+        for item in (0..17_000).step_by(13) {
+            let mut sums = vec![0f32; 17_000];
+            for at in items.indptr[item]..items.indptr[item + 1] {
+                let user = items.indices[at] as usize;
+                for cell in users.indptr[user]..users.indptr[user + 1] {
+                    sums[users.indices[cell] as usize] += measure.lead[at] * measure.follow[cell];
+                }
+            }
+            let mut expected: Vec<(f32, u32)> = (0u32..)
+                .zip(sums)
+                .filter(|&(other, _)| other as usize != item)
+                .map(|(other, sum)| (measure.similarity(item, other as usize, sum), other))
+                .filter(|&(similarity, _)| similarity > 0.0)
+                .collect();
+            n_spread += usize::from(expected.len() > 17_000 / 8);
+            expected.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            expected.truncate(neighbours);
+            expected.sort_by_key(|&(_, other)| other);
+            let row = model.neighbours().row(item);
+            assert!(row.items.iter().copied().eq(expected.iter().map(|&(_, other)| other)), "{kind:?} {item}");
+            assert!(row.weights.iter().copied().eq(expected.iter().map(|&(value, _)| value)), "{kind:?} {item}");
+        }
+        assert!((100..1_000).contains(&n_spread), "{n_spread}");
+    }
+}
