@@ -16,6 +16,7 @@ mod isa;
 mod lanes;
 mod panels;
 mod rows;
+mod screen;
 mod tile;
 
 pub use blocks::{Blocks, NotPositive};
@@ -28,6 +29,7 @@ pub use lanes::{LANES, Lane, axpy, clear, copy, dot, multiply, padded, scale};
 pub(crate) use panels::outer_gramian;
 pub use panels::{Groups, Panels, product};
 pub use rows::{Coefficient, sweep};
+pub use screen::Screen;
 
 #[cfg(test)]
 mod tests;

@@ -78,6 +78,16 @@ pub trait UserBlock {
     fn visit(&mut self, _user: usize, _above: f32, _without: &[u32], _take: &mut dyn FnMut(u32, f32) -> f32) -> bool {
         false
     }
+
+    /// Tells `take` of every item whose score for a user is above that user's bound: `bounds` at first, then what `take`
+    /// returned last. `take` gets user, item and the score as [`score`](Self::score) gives it; items in any order, each
+    /// once, possibly some that are not above the bound.
+    ///
+    /// For models that can prove most items to be below a bound without computing their scores.
+    /// Returns whether the model can do this; if not, `take` was not called.
+    fn search(&mut self, _bounds: &mut [f32], _take: &mut dyn FnMut(usize, u32, f32) -> f32) -> bool {
+        false
+    }
 }
 
 /// How many users and items a model likes to score at once.

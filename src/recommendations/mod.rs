@@ -18,6 +18,7 @@ mod recommend;
 mod recommend_tests;
 mod recommended;
 mod rules;
+mod searched;
 mod select;
 mod similar;
 mod sparse;

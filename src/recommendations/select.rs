@@ -4,7 +4,7 @@ use super::{
     caps::Room,
     fallback::Marks,
     rules::{Rules, boosted},
-    sparse,
+    searched, sparse,
     top_k::{Scored, TopK},
 };
 use crate::{interactions::History, model::Model};
@@ -132,7 +132,9 @@ impl Selection<'_> {
 
         let histories: Vec<History<'_>> = which.iter().map(|&user| users[user].history).collect();
         let mut block = self.model.prepare(&histories);
-        if sparse::scan(self, block.as_mut(), users, which, tops) {
+        if sparse::scan(self, block.as_mut(), users, which, tops)
+            || searched::scan(self, block.as_mut(), users, which, keep, tops)
+        {
             return;
         }
         let tile_items = self.model.tile().n_items.clamp(1, n_items);

@@ -16,6 +16,8 @@ use crate::{
 /// Users whose factors were solved from their histories.
 pub(super) struct AlsBlock<'a> {
     model: &'a Als,
+    /// Row-major, in the principal axes.
+    factors: Vec<f32>,
     groups: Groups,
 }
 
@@ -24,7 +26,8 @@ impl<'a> AlsBlock<'a> {
     pub(super) fn new(model: &'a Als, histories: &[History<'_>]) -> Self {
         let width = model.spectrum.len();
         let factors = fold_in(model.isa, &model.fixed(), model.config.weights, histories);
-        Self { model, groups: Groups::pack(&factors, width) }
+        let groups = Groups::pack(&factors, width);
+        Self { model, factors, groups }
     }
 }
 
@@ -35,6 +38,10 @@ impl UserBlock for AlsBlock<'_> {
 
     fn score(&mut self, items: Range<usize>, scores: &mut [f32]) {
         product(self.model.isa, &self.groups, &self.model.panels, items, scores);
+    }
+
+    fn search(&mut self, bounds: &mut [f32], take: &mut dyn FnMut(usize, u32, f32) -> f32) -> bool {
+        self.model.screen.search(self.model.isa, &self.model.rotated, &self.factors, bounds, take)
     }
 }
 

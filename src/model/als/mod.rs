@@ -29,7 +29,7 @@ use super::{Explanation, ItemSimilarity, Model, ModelError, TileShape, TrainEven
 use crate::{
     ids::ItemIdx,
     interactions::{Csr, History},
-    linalg::{Isa, Panels, Simd, Task, dot, padded},
+    linalg::{Isa, Panels, Screen, Simd, Task, dot, padded},
 };
 
 /// A model of item factors: a user's score of an item is the dot product of their factors.
@@ -45,7 +45,7 @@ use crate::{
 /// Determinism: the same bits for any number of threads and any instruction set.
 /// Cost: a half-step with conjugate gradients reads a cell's factors from memory once and `cg_steps + 1` times from
 /// cache; 8 bytes a cell for the transposed matrix, 4 bytes a factor for both sides. The finished model holds its
-/// item factors three times: as given, rotated, and packed for scoring.
+/// item factors three times, as given, rotated, and packed for scoring, and a byte for each of the first 128 for screening.
 /// Source: Hu, Koren, Volinsky 2008; Takács, Pilászy, Tikk 2011 (conjugate gradients); Rendle, Krichene, Zhang, Koren
 /// 2021 (`observed`).
 #[derive(Debug, Clone)]
@@ -57,6 +57,7 @@ pub struct Als {
     rotated: Vec<f32>,
     spectrum: Vec<f32>,
     panels: Panels,
+    screen: Screen,
     isa: Isa,
 }
 
@@ -108,7 +109,8 @@ impl Als {
             .map_err(|source| ModelError::Axes { iteration: 0, source })?;
         axes.rotate(isa, &mut rotated);
         let panels = Panels::pack(&rotated, width);
-        Ok(Self { config, item_factors, rotated, spectrum: axes.spectrum, panels, isa })
+        let screen = Screen::pack(&rotated, width);
+        Ok(Self { config, item_factors, rotated, spectrum: axes.spectrum, panels, screen, isa })
     }
 
     /// The settings it was trained with.
