@@ -132,7 +132,7 @@ impl Writer<'_> {
         file.finish()
     }
 
-    /// Writes what some people want most; 20 items of 4,000 people are one row group.
+    /// Writes what some people want most; 20 items of at most 4,000 people are one row group.
     fn truth_items(&self, path: &Path) -> Result<u64, SynthError> {
         let wanted = Wanted::new(&self.shop.items, self.shop.config.categories);
         let pairs: Vec<(u32, u32)> = Wanted::people(self.shop)

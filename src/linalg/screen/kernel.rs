@@ -62,7 +62,7 @@ pub(super) fn above_portable(
         let mut sums = [start[user]; PANEL];
         for (pairs, users) in panel.iter().zip(users) {
             let [a, b, ..] = users[user].to_ne_bytes();
-                let (a, b) = (i16::from(a as i8), i16::from(b as i8));
+            let (a, b) = (i16::from(a as i8), i16::from(b as i8));
             for (lane, sum) in sums.iter_mut().enumerate() {
                 let (left, right) = (i16::from(pairs.0[2 * lane]), i16::from(pairs.0[2 * lane + 1]));
                 // Both products together stay below 2^15: no saturation to be reproduced.
@@ -79,12 +79,7 @@ pub(super) fn above_portable(
 /// The same with multiply-adds of bytes: two a cycle, each thirty-two products.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn above_avx2(
-    panel: &[Pairs],
-    users: &[[Pair; GROUP]],
-    start: &[i16; GROUP],
-    limits: &[i16; GROUP],
-) -> [u32; GROUP] {
+fn above_avx2(panel: &[Pairs], users: &[[Pair; GROUP]], start: &[i16; GROUP], limits: &[i16; GROUP]) -> [u32; GROUP] {
     use std::arch::x86_64::{
         _mm256_add_epi16, _mm256_cmpgt_epi16, _mm256_load_si256, _mm256_maddubs_epi16, _mm256_movemask_epi8,
         _mm256_packs_epi16, _mm256_set1_epi16, _mm256_set1_epi32,

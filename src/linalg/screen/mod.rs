@@ -7,9 +7,9 @@
 //! integers plus a bound of what rounding took away says which could beat a user's bound; those alone are computed in
 //! f32. A user is done where norms alone cannot beat his bound.
 //!
-//! Formula: with `y = a q + e` (item), `x = t p + f` (user), both cut to the leading `head` elements, and tails `y'`, `x'`:
-//! `x . y <= a t (p . q) + |f| (|y| + |e|) + |x| |e| + |x'| |y'|`, and the f32 product is at most
-//! `gamma |x| |y|` above it (Higham 2002, section 3.1).
+//! Formula: with `y = a q + e` (item) and `x = t p + f` (user),
+//! `x . y <= a t (p . q) + |f| (|y| + |e|) + |x| |e|`, and the f32 product is at most `gamma |x| |y|` above it
+//! (Higham 2002, section 3.1).
 //! Source: Li, Chan, Yiu, Mamoulis 2017 (FEXIPRO: integer bounds in principal axes); Teflioudi, Gemulla 2016 (LEMP).
 
 mod items;
@@ -19,3 +19,5 @@ mod users;
 
 pub use items::Screen;
 
+#[cfg(test)]
+mod tests;

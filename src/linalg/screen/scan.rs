@@ -1,7 +1,7 @@
 //! The search: panels by descending norm, groups of users, candidates computed eight at a time.
 
 use super::{
-    items::Screen,
+    items::{PanelBounds, Screen, norm},
     kernel::{GROUP, PANEL, above},
     users::UserGroup,
 };
@@ -12,6 +12,12 @@ const PANELS_AT_ONCE: usize = 64;
 
 /// Candidates that are computed at once: their chains of additions run side by side.
 const EXACT: usize = 8;
+
+/// Elements of a candidate that are asked for when it is found; what follows comes by itself.
+const PREFETCHED: usize = 64;
+
+/// Products of norms up to which no sum overflows.
+const MOST_PRODUCT: f32 = 1e30;
 
 /// Users of a search.
 struct Searched<'a> {
@@ -49,13 +55,12 @@ impl Screen {
     ) -> bool {
         assert_eq!(users.len(), bounds.len() * self.width, "one bound a user");
         assert_eq!(items.len(), self.order.len() * self.width, "the rows that were packed");
-        let groups: Vec<UserGroup> =
-            users.chunks(GROUP * self.width).map(|rows| UserGroup::pack(self, rows)).collect();
         let largest = self.bounds.first().map_or(0.0, |panel| panel.norm);
         // A comparison that NaN fails.
-        if !groups.iter().all(|group| group.norm.iter().all(|norm| norm * largest < 1e30)) {
+        if !users.chunks_exact(self.width).all(|row| norm(row) * largest < MOST_PRODUCT) {
             return false;
         }
+        let groups: Vec<UserGroup> = users.chunks(GROUP * self.width).map(|rows| UserGroup::pack(self, rows)).collect();
         // n rounded additions and multiplications: n u / (1 - n u), doubled for the roundings of the bounds themselves.
         let gamma = (self.width + 8) as f32 * f32::EPSILON;
         let searched = Searched { isa, screen: self, items, users, gamma };
@@ -100,22 +105,7 @@ impl Searched<'_> {
         take: &mut dyn FnMut(usize, u32, f32) -> f32,
     ) -> bool {
         for panel in panels {
-            let of = &self.screen.bounds[panel];
-            let mut limits = [i16::MAX; GROUP];
-            let mut alive = false;
-            for (user, &bound) in bounds.iter().enumerate() {
-                let rounding = self.gamma * group.norm[user] * of.norm;
-                alive |= bound <= group.norm[user] * of.norm + rounding;
-                let lost = group.error[user] * of.reach
-                    + group.head[user] * of.error
-                    + group.tail[user] * of.tail
-                    + rounding;
-                // A bound beyond what norms allow may be rounded as it likes; for others a millionth covers the roundings
-                // of the terms, and one those of the quotient, which matters up to 2^15 only.
-                let lost = lost + 1e-6 * (bound.abs() + lost);
-                let limit = (bound - lost) * of.by_scale * group.by_scale[user];
-                limits[user] = (limit.floor() - 1.0) as i16;
-            }
+            let (limits, alive) = self.limits(&self.screen.bounds[panel], group, bounds);
             if !alive {
                 return true;
             }
@@ -128,7 +118,8 @@ impl Searched<'_> {
                     mask &= mask - 1;
                     // The last panel may not be full.
                     let Some(&item) = order.get(lane) else { break };
-                    prefetch(&self.items[item as usize * self.screen.width..][..self.screen.width]);
+                    let start = item as usize * self.screen.width;
+                    prefetch(&self.items[start..start + PREFETCHED.min(self.screen.width)]);
                     let waiting = &mut waiting[user];
                     waiting.numbers[waiting.n] = item;
                     waiting.n += 1;
@@ -139,6 +130,26 @@ impl Searched<'_> {
             }
         }
         false
+    }
+
+    /// What each user's sums of integers must be above to beat his bound, and whether norms leave anybody a chance.
+    #[inline(always)]
+    fn limits(&self, of: &PanelBounds, group: &UserGroup, bounds: &[f32]) -> ([i16; GROUP], bool) {
+        let mut limits = [i16::MAX; GROUP];
+        let mut alive = false;
+        for (user, &bound) in bounds.iter().enumerate() {
+            let most = group.norm[user] * of.norm;
+            let rounding = self.gamma * most;
+            alive |= bound <= most + rounding;
+            let lost = group.error[user] * of.reach + group.norm[user] * of.error + rounding;
+            // A bound beyond what norms allow may be rounded as it likes; for others a millionth covers the roundings
+            // of the terms. Those of the quotient matter up to 2^15 only: one covers them, and one more what the
+            // conversion cuts off.
+            let lost = lost + 1e-6 * (bound.abs() + lost);
+            let limit = (bound - lost) * of.by_scale * group.by_scale[user];
+            limits[user] = (limit - 2.0) as i16;
+        }
+        (limits, alive)
     }
 
     /// Computes the waiting candidates and tells of those above the bound.

@@ -41,7 +41,8 @@ impl UserBlock for AlsBlock<'_> {
     }
 
     fn search(&mut self, bounds: &mut [f32], take: &mut dyn FnMut(usize, u32, f32) -> f32) -> bool {
-        self.model.screen.search(self.model.isa, &self.model.rotated, &self.factors, bounds, take)
+        let Als { isa, rotated, screen, .. } = self.model;
+        screen.as_ref().is_some_and(|screen| screen.search(*isa, rotated, &self.factors, bounds, take))
     }
 }
 

@@ -32,6 +32,10 @@ use crate::{
     linalg::{Isa, Panels, Screen, Simd, Task, dot, padded},
 };
 
+/// Factors up to which items are screened: users a second on real factors rose by a third or more up to here, and fell
+/// with 512.
+const SCREENED_WIDTH: usize = 256;
+
 /// A model of item factors: a user's score of an item is the dot product of their factors.
 ///
 /// Formula: with s_ui the score and w_ui what the cell counts ([`CellWeight`](super::CellWeight)), training minimises
@@ -45,7 +49,7 @@ use crate::{
 /// Determinism: the same bits for any number of threads and any instruction set.
 /// Cost: a half-step with conjugate gradients reads a cell's factors from memory once and `cg_steps + 1` times from
 /// cache; 8 bytes a cell for the transposed matrix, 4 bytes a factor for both sides. The finished model holds its
-/// item factors three times, as given, rotated, and packed for scoring, and a byte for each of the first 128 for screening.
+/// item factors three times, as given, rotated, and packed for scoring, and for up to 256 factors a byte each for screening.
 /// Source: Hu, Koren, Volinsky 2008; Takács, Pilászy, Tikk 2011 (conjugate gradients); Rendle, Krichene, Zhang, Koren
 /// 2021 (`observed`).
 #[derive(Debug, Clone)]
@@ -57,7 +61,8 @@ pub struct Als {
     rotated: Vec<f32>,
     spectrum: Vec<f32>,
     panels: Panels,
-    screen: Screen,
+    /// For few enough factors that it is worth its while.
+    screen: Option<Screen>,
     isa: Isa,
 }
 
@@ -109,7 +114,7 @@ impl Als {
             .map_err(|source| ModelError::Axes { iteration: 0, source })?;
         axes.rotate(isa, &mut rotated);
         let panels = Panels::pack(&rotated, width);
-        let screen = Screen::pack(&rotated, width);
+        let screen = (width <= SCREENED_WIDTH).then(|| Screen::pack(&rotated, width));
         Ok(Self { config, item_factors, rotated, spectrum: axes.spectrum, panels, screen, isa })
     }
 
