@@ -1,10 +1,12 @@
-//! Question: what does a cell cost in a half-sweep of `als`, and how many multiply-adds a second does scoring do?
+//! Question: what does a cell cost in a half-sweep of `als`, how many multiply-adds a second does scoring do, and what does
+//! an exact list of 50 cost a user when items are screened?
 //!
 //! Corpus: 9.6 million cells of 500,000 users and 100,000 items, drawn from power laws (`input::power_law`); 64 factors,
 //! confidence weighting, 3 steps of conjugate gradients.
 //! Excluded: drawing the corpus, transposing it, the first iteration (whose user factors start at zero), preparing the
 //! finished model; from scoring, folding the users in and choosing the best items.
 //! Read: time divided by "elements" is ns per cell and half-sweep, and per user-item-factor multiply-add.
+//! "lists" is everything from histories to lists of 50 without what users have; its "elements" are users.
 //! Command: `cargo bench --bench als` (all threads; `RAYON_NUM_THREADS=1` for one; scoring always uses one).
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
@@ -16,12 +18,17 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use nightshelf::{
-    interactions::History,
+    ids::IdTable,
+    interactions::{Csr, History},
     model::{Als, AlsConfig, Model, Weighting},
+    recommendations::{Catalog, PopularLists, RecommendConfig, Recommender, Rules, Scorer},
 };
 
 /// Users that are scored against all items.
 const SCORED_USERS: usize = 960;
+
+/// Users that get lists.
+const LISTED_USERS: usize = 9_600;
 
 fn als(criterion: &mut Criterion) {
     let cells = input::power_law(500_000, 100_000, 10_000_000);
@@ -70,6 +77,19 @@ fn als(criterion: &mut Criterion) {
     group.bench_function("fold in, 960 users", |bencher| {
         let histories: Vec<History<'_>> = (0..SCORED_USERS).map(|user| cells.row(user)).collect();
         bencher.iter(|| histories.chunks(tile.n_users).map(|block| model.prepare(block).n_users()).sum::<usize>());
+    });
+
+    let ids: Vec<String> = (0..model.n_items()).map(|item| format!("{item:06}")).collect();
+    let items: IdTable = ids.iter().map(String::as_str).collect();
+    let catalog = Catalog::absent(model.n_items());
+    let (rules, _) = Rules::compile(&RecommendConfig::default(), &catalog, &items).unwrap();
+    let popular = PopularLists::new(&cells, &rules, &catalog.category_names).unwrap();
+    let scorer = Scorer { model: &model, name: "als", min_score: None, serves_empty_histories: false };
+    let recommender = Recommender::new(scorer, &rules, &popular, &[], 50).unwrap();
+    let excluded = Csr { values: Vec::new(), ..cells.clone() };
+    group.throughput(Throughput::Elements(LISTED_USERS as u64));
+    group.bench_function("lists, 9,600 users x 100,000 items", |bencher| {
+        bencher.iter(|| recommender.recommend_rows(&cells, &excluded, 0..LISTED_USERS).unwrap().items.len());
     });
     group.finish();
 }
