@@ -110,16 +110,8 @@ impl TopK {
     /// [`scan`](Self::scan).
     #[inline]
     pub(super) fn offer(&mut self, number: u32, score: f32, allowed: impl Fn(u32) -> bool) {
-        if self.keep == 0 || !beats(score, self.bound()) || !allowed(number) {
-            return;
-        }
-        if score.is_nan() {
-            self.n_nan += 1;
-            return;
-        }
-        self.keys.push(key(score, number));
-        if self.keys.len() >= self.room {
-            self.compact();
+        if self.keep > 0 && beats(score, self.bound()) && allowed(number) {
+            self.keep_score(number, score);
         }
     }
 
@@ -207,9 +199,13 @@ impl TopK {
 
     #[inline]
     fn take(&mut self, item: u32, score: f32, allowed: &impl Fn(u32) -> bool) {
-        if !beats(score, self.threshold) || !allowed(item) {
-            return;
+        if beats(score, self.threshold) && allowed(item) {
+            self.keep_score(item, score);
         }
+    }
+
+    #[inline]
+    fn keep_score(&mut self, item: u32, score: f32) {
         if score.is_nan() {
             self.n_nan += 1;
             return;
