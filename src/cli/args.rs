@@ -135,9 +135,9 @@ pub(super) struct BuildArgs {
     /// Name of the run; by default the time it starts
     #[arg(long, value_name = "NAME")]
     pub(super) run: Option<String>,
-    /// Where to publish: sqlite, or none
+    /// Where to publish: sqlite, or none (repeatable)
     #[arg(long, value_name = "TARGET")]
-    pub(super) publish: Option<String>,
+    pub(super) publish: Vec<String>,
     /// The SQLite file
     #[arg(long, value_name = "FILE")]
     pub(super) sqlite: Option<String>,
@@ -298,23 +298,63 @@ pub(super) struct RunSource {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct PublishArgs {
-    #[command(flatten)]
-    pub(super) source: RunSource,
+    #[command(subcommand)]
+    pub(super) command: Option<PublishCommand>,
     /// Run to publish: a name, a path, or `latest`
     #[arg(default_value = "latest")]
     pub(super) run: String,
-    /// The SQLite file
-    #[arg(long, value_name = "FILE")]
-    pub(super) sqlite: Option<String>,
-    /// Show what the store serves and keeps, and publish nothing
-    #[arg(long, conflicts_with_all = ["rollback", "run"])]
-    pub(super) status: bool,
-    /// Serve the run before the current one again, or the one of a sequence
-    #[arg(long, value_name = "SEQUENCE", num_args = 0..=1, conflicts_with = "run")]
-    pub(super) rollback: Option<Option<i64>>,
+    #[command(flatten)]
+    pub(super) store: StoreArgs,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Which stores.
+#[derive(Debug, Args)]
+pub(super) struct StoreArgs {
+    #[command(flatten)]
+    pub(super) source: RunSource,
+    /// Store instead of publish.targets (repeatable)
+    #[arg(long, value_name = "TARGET")]
+    pub(super) target: Vec<String>,
+    /// The SQLite file
+    #[arg(long, value_name = "FILE")]
+    pub(super) sqlite: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PublishCommand {
+    /// Show what each store serves and keeps
+    Status {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read all that readers see and compare it with a run
+    Verify {
+        /// Run that should be served: a name, a path, or `latest`
+        #[arg(default_value = "latest")]
+        run: String,
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send readers back to the run before the current one, or to the one of a sequence
+    Rollback {
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Sequence of the run to serve, as `publish status` shows it
+        #[arg(long, value_name = "SEQUENCE")]
+        to: Option<i64>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]

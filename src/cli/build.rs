@@ -1,5 +1,8 @@
 //! `nightshelf build`.
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -30,13 +33,19 @@ pub(super) fn set(key: &str, value: Option<&str>) -> Option<String> {
     value.map(|value| format!("{key}={}", toml::Value::String(value.to_owned())))
 }
 
+/// `publish.targets` as flags name them: `none` for no store at all.
+pub(super) fn targets(names: &[String]) -> Option<String> {
+    if names.is_empty() {
+        return None;
+    }
+    let names = names.iter().filter(|name| *name != "none").cloned().map(toml::Value::String).collect();
+    Some(format!("publish.targets={}", toml::Value::Array(names)))
+}
+
 fn sets(args: &BuildArgs) -> Vec<String> {
     let list = |paths: &[String]| toml::Value::Array(paths.iter().cloned().map(toml::Value::String).collect());
     let events = (!args.events.is_empty()).then(|| format!("events.paths={}", list(&args.events)));
-    let targets = args.publish.as_deref().map(|target| match target {
-        "none" => "publish.targets=[]".to_owned(),
-        target => format!("publish.targets={}", list(&[target.to_owned()])),
-    });
+    let targets = targets(&args.publish);
     [
         events,
         targets,
@@ -70,10 +79,7 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<()> {
     let observer = progress::observer(global);
     let options = BuildOptions { run: args.run.clone(), now: jiff::Timestamp::now() };
     let built = build(&config, &options, observer.as_ref())?;
-    let (published, failed) = match publish(&built.run, &config.publish, observer.as_ref()) {
-        Ok(published) => (published, None),
-        Err(error) => (Vec::new(), Some(error)),
-    };
+    let (published, outcome) = publish(&built.run, Path::new(&config.build.runs), &config.publish, observer.as_ref());
     drop(observer);
     if args.json {
         json(&Outcome { summary: &built.summary, published: &published })?;
@@ -83,7 +89,7 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<()> {
     // The run is whole and listed; only its publishing is left to do.
     let again =
         || format!("run {} is built; `nightshelf publish {0}` publishes it once this is mended", built.summary.run);
-    failed.map_or(Ok(()), |error| Err(anyhow::Error::new(error).context(again())))
+    outcome.with_context(again)
 }
 
 /// The summary as a table.

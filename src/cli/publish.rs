@@ -1,59 +1,144 @@
 //! `nightshelf publish`.
 
+use std::path::Path;
+
 use crate::{
-    artifacts::open_run,
-    pipeline::{self, PipelineError},
-    publish::{RunSequence, Sink, Status},
+    artifacts::{Run, open_run},
+    config::Config,
+    pipeline::{self, Audit, PipelineError, Store},
+    publish::{Expected, RunSequence, Status, Target},
 };
 
 use super::{
-    args::{Global, PublishArgs},
+    args::{Global, PublishArgs, PublishCommand, StoreArgs},
     build,
     output::{grouped, json, say, table},
     progress,
 };
 
 pub(super) fn run(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
+    match &args.command {
+        None => publish(args, global),
+        Some(PublishCommand::Status { store, json }) => status(store, *json),
+        Some(PublishCommand::Verify { run, store, json }) => verify(run, store, *json),
+        Some(PublishCommand::Rollback { store, to, json }) => rollback(store, *to, *json),
+    }
+}
+
+fn config(args: &StoreArgs) -> anyhow::Result<Config> {
     let sets = [
         build::set("build.runs", args.source.runs.as_deref()),
         build::set("publish.sqlite.path", args.sqlite.as_deref()),
+        build::targets(&args.target),
     ];
-    let config = build::config(&args.source.source, sets.into_iter().flatten().collect())?.config;
-    if args.status || args.rollback.is_some() {
-        let path = &config.publish.sqlite.path;
-        // Opening it would make it: a mistyped path must not look like a store that nobody has published to.
-        anyhow::ensure!(
-            std::path::Path::new(path).exists(),
-            "there is no SQLite file {path}: nothing has been published there, or publish.sqlite.path (--sqlite) is another"
-        );
-        let mut sink = pipeline::sqlite_sink(&config.publish).map_err(PipelineError::from)?;
-        let status = match args.rollback {
-            Some(to) => sink.rollback(to.map(RunSequence)).map_err(PipelineError::from)?,
-            None => sink.status().map_err(PipelineError::from)?,
-        };
-        return if args.json { json(&status) } else { say(&text(&status)) };
-    }
-    let run = open_run(config.build.runs.as_ref(), &args.run).map_err(PipelineError::from)?;
-    let done = pipeline::publish(&run, &config.publish, progress::observer(global).as_ref())?;
+    Ok(build::config(&args.source.source, sets.into_iter().flatten().collect())?.config)
+}
+
+fn open(config: &Config, run: &str) -> Result<Run, PipelineError> {
+    Ok(open_run(config.build.runs.as_ref(), run)?)
+}
+
+fn publish(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
+    let config = config(&args.store)?;
+    let run = open(&config, &args.run)?;
+    let observer = progress::observer(global);
+    let (done, outcome) = pipeline::publish(&run, Path::new(&config.build.runs), &config.publish, observer.as_ref());
+    drop(observer);
     if args.json {
-        return json(&done);
+        json(&done)?;
+    } else {
+        for published in &done {
+            let committed = &published.committed;
+            say(&format!(
+                "published {} to {} {}: sequence {}, {} lists in {:.1} s",
+                run.name(),
+                published.target,
+                published.place,
+                committed.sequence,
+                grouped(committed.n_lists),
+                published.seconds
+            ))?;
+        }
     }
-    for published in &done {
-        let committed = &published.committed;
-        say(&format!(
-            "published {} to {} {}: sequence {}, {} lists in {:.1} s",
-            run.name(),
-            published.target,
-            published.place,
-            committed.sequence,
-            grouped(committed.n_lists),
-            published.seconds
-        ))?;
+    Ok(outcome?)
+}
+
+/// Opens a store that must be there: for questions none is made, so that a mistyped path does not look like a store that
+/// nobody has published to.
+fn existing(target: Target, config: &Config) -> anyhow::Result<Store> {
+    let path = &config.publish.sqlite.path;
+    anyhow::ensure!(
+        target != Target::Sqlite || Path::new(path).exists(),
+        "there is no SQLite file {path}: nothing has been published there, or publish.sqlite.path (--sqlite) is another"
+    );
+    Ok(pipeline::open_store(target, &config.publish).map_err(PipelineError::from)?)
+}
+
+/// Asks every configured store and prints the answers.
+fn ask_all(
+    args: &StoreArgs,
+    as_json: bool,
+    mut ask: impl FnMut(&mut Store) -> anyhow::Result<Status>,
+) -> anyhow::Result<()> {
+    let config = config(args)?;
+    let mut answers = serde_json::Map::new();
+    let several = config.publish.targets.len() > 1;
+    for &target in &config.publish.targets {
+        let mut store = existing(target, &config)?;
+        let status = ask(&mut store)?;
+        if as_json {
+            answers.insert(target.name().to_owned(), serde_json::to_value(&status)?);
+            continue;
+        }
+        if several {
+            say(&format!("{} {}", target.name(), store.place))?;
+        }
+        say(&status_text(&status))?;
     }
+    if as_json { json(&answers) } else { Ok(()) }
+}
+
+fn status(args: &StoreArgs, as_json: bool) -> anyhow::Result<()> {
+    ask_all(args, as_json, |store| Ok(store.sink.status().map_err(PipelineError::from)?))
+}
+
+fn rollback(args: &StoreArgs, to: Option<i64>, as_json: bool) -> anyhow::Result<()> {
+    ask_all(args, as_json, |store| Ok(store.sink.rollback(to.map(RunSequence)).map_err(PipelineError::from)?))
+}
+
+fn verify(run: &str, args: &StoreArgs, as_json: bool) -> anyhow::Result<()> {
+    let config = config(args)?;
+    let run = open(&config, run)?;
+    let mut audits = Vec::new();
+    for &target in &config.publish.targets {
+        existing(target, &config)?;
+        audits.push(pipeline::audit(&run, target, &config.publish)?);
+    }
+    if as_json {
+        json(&audits)?;
+    } else {
+        for audit in &audits {
+            say(&audit_text(audit))?;
+        }
+    }
+    let wrong: Vec<&str> = audits.iter().filter(|audit| !audit.is_right()).map(|audit| audit.place.as_str()).collect();
+    anyhow::ensure!(wrong.is_empty(), "{} does not serve run {} as it was built", wrong.join(", "), run.name());
     Ok(())
 }
 
-fn text(status: &Status) -> String {
+fn audit_text(audit: &Audit) -> String {
+    let sections = audit.expected.keys().chain(audit.found.keys()).collect::<std::collections::BTreeSet<_>>();
+    let rows = sections.into_iter().map(|section| {
+        let count = |side: &Expected| side.get(section).copied().unwrap_or_default();
+        let (expected, found) = (count(&audit.expected), count(&audit.found));
+        let verdict = if expected == found { "as built" } else { "DIFFERS" };
+        vec![section.name().to_owned(), grouped(expected.n_lists), grouped(found.n_lists), verdict.to_owned()]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    format!("{} {}\n{}", audit.target, audit.place, table(&["section", "in the run", "served", ""], &[1, 2], rows))
+}
+
+fn status_text(status: &Status) -> String {
     let rows = status.runs.iter().map(|run| {
         let mark = if Some(run.sequence) == status.current { "current" } else { "" };
         vec![run.sequence.to_string(), run.run.clone(), grouped(run.n_lists), run.committed_at.clone(), mark.to_owned()]

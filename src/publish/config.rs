@@ -10,6 +10,16 @@ pub enum Target {
     Sqlite,
 }
 
+impl Target {
+    /// The name in configs and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
 /// `[publish]`: where a build's run goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

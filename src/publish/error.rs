@@ -1,7 +1,6 @@
 //! What can go wrong with publishing.
 
-use super::RunSequence;
-use crate::recommendations::ListKind;
+use super::{RunSequence, Section};
 
 /// Failure of a publish. Unless it says otherwise, readers still see what they saw before.
 #[derive(Debug, thiserror::Error)]
@@ -32,18 +31,18 @@ pub enum PublishError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A key came twice.
-    #[error("{} `{key}` has more than one list in {}", kind.key_column(), kind.name())]
+    #[error("{} `{key}` has more than one list in {}", section.key_column(), section.name())]
     DuplicateKey {
-        /// The kind of lists.
-        kind: ListKind,
+        /// The section.
+        section: Section,
         /// The key.
         key: String,
     },
     /// A score is not a finite number.
-    #[error("{} `{key}`: item `{item}` has the score {score}", kind.key_column())]
+    #[error("{} `{key}`: item `{item}` has the score {score}", section.key_column())]
     BadScore {
-        /// The kind of lists.
-        kind: ListKind,
+        /// The section.
+        section: Section,
         /// The list's key.
         key: String,
         /// The item.
@@ -51,13 +50,31 @@ pub enum PublishError {
         /// NaN or infinite.
         score: f32,
     },
+    /// A member's score is not a finite number.
+    #[error("campaign `{campaign}`: user `{user}` has the score {score}")]
+    BadMemberScore {
+        /// The campaign.
+        campaign: String,
+        /// The member.
+        user: String,
+        /// NaN or infinite.
+        score: f32,
+    },
+    /// A store was handed rows that it does not take.
+    #[error("{store} takes no {}", section.name())]
+    NotTaken {
+        /// The store.
+        store: String,
+        /// The section.
+        section: Section,
+    },
     /// The store holds something else than what was sent.
-    #[error("{store} holds other {} than were sent: {what} should be {expected}, is {found}", kind.name())]
+    #[error("{store} holds other {} than were sent: {what} should be {expected}, is {found}", section.name())]
     Mismatch {
         /// The store.
         store: String,
-        /// The kind of lists.
-        kind: ListKind,
+        /// The section.
+        section: Section,
         /// `lists`, `entries` or `checksum`.
         what: &'static str,
         /// As announced.

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, io::Write as _};
 use serde::Serialize;
 use xxhash_rust::xxh64::Xxh64;
 
-use crate::recommendations::{ListBatch, ListKind, ListRow};
+use crate::recommendations::{ListBatch, ListRow, MemberRow};
 
-use super::PublishError;
+use super::{Rows, Section};
 
 /// Lists of one kind, counted and summed up. The sum does not depend on their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -20,8 +20,8 @@ pub struct Tally {
     pub checksum: u64,
 }
 
-/// What a store must hold when a publish is complete, by kind. A kind that is absent has no lists.
-pub type Expected = BTreeMap<ListKind, Tally>;
+/// What a store must hold when a publish is complete, by section. A section that is absent has no rows.
+pub type Expected = BTreeMap<Section, Tally>;
 
 impl Tally {
     /// Adds one list, given the text that [`encode_list`] makes of it.
@@ -41,6 +41,29 @@ impl Tally {
         self.n_lists += other.n_lists;
         self.n_entries += other.n_entries;
         self.checksum = self.checksum.wrapping_add(other.checksum);
+    }
+
+    /// Adds all rows of a batch: lists by key, source and text; documents by key and text; members by user, campaign and
+    /// [`encode_member`].
+    ///
+    /// Cost: that of encoding them.
+    pub fn add_rows(&mut self, rows: &Rows<'_>) {
+        match rows {
+            Rows::Lists(_, lists) => self.add_batch(lists),
+            Rows::Profiles(documents) => {
+                for (key, document) in documents.keys.iter().zip(&documents.documents) {
+                    self.add(key, "", 0, document);
+                }
+            }
+            Rows::Members(members) => {
+                let mut text = String::new();
+                for member in members.rows() {
+                    text.clear();
+                    encode_member(&member, &mut text);
+                    self.add(member.list.key, members.campaign, member.list.items.len() as u64, &text);
+                }
+            }
+        }
     }
 
     /// Adds all lists of a batch.
@@ -77,6 +100,22 @@ pub fn encode_list(list: &ListRow<'_, '_>, out: &mut String) {
     *out = String::from_utf8(bytes).expect("made of text and ASCII");
 }
 
+/// Appends what a member's columns hold, one a line: rank, score, arm, reason, variables, items as [`encode_list`] has them.
+pub fn encode_member(member: &MemberRow<'_, '_>, out: &mut String) {
+    // Lines need no escapes: the text is only ever hashed, and each part has a fixed place or a length of its own.
+    out.push_str(&format!(
+        "{}\n{}\n{}\n{}:{}\n{}:{}\n",
+        member.rank,
+        member.score,
+        member.arm.name(),
+        member.reason.len(),
+        member.reason,
+        member.variables.len(),
+        member.variables
+    ));
+    encode_list(&member.list, out);
+}
+
 /// The inside of a JSON string. Ids hardly ever need escapes: without one they are copied whole.
 fn encode_text(text: &str, out: &mut Vec<u8>) {
     // Without an early end, so that the compiler looks at many bytes at once.
@@ -92,18 +131,6 @@ fn encode_text(text: &str, out: &mut Vec<u8>) {
             _ => out.push(byte),
         }
     }
-}
-
-/// Finds the first score that no store can hold.
-pub(super) fn check_scores(kind: ListKind, lists: &ListBatch<'_>) -> Result<(), PublishError> {
-    let Some(at) = lists.scores.iter().position(|score| !score.is_finite()) else { return Ok(()) };
-    let row = lists.offsets.partition_point(|&end| end <= at) - 1;
-    Err(PublishError::BadScore {
-        kind,
-        key: lists.keys[row].to_owned(),
-        item: lists.items[at].to_owned(),
-        score: lists.scores[at],
-    })
 }
 
 #[cfg(test)]

@@ -6,11 +6,15 @@
 mod config;
 mod error;
 mod lists;
+mod rows;
+mod section;
 mod sink;
 mod sqlite;
 
 pub use config::{PublishConfig, SqliteConfig, Target};
 pub use error::PublishError;
 pub use lists::{Expected, Tally, encode_list};
-pub use sink::{Committed, PublishedRun, RunHeader, RunSequence, Sink, Status};
+pub use rows::{DocumentBatch, Rows};
+pub use section::Section;
+pub use sink::{Begun, Committed, PublishedRun, RunHeader, RunSequence, Sink, Status};
 pub use sqlite::SqliteSink;

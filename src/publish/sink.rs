@@ -2,9 +2,7 @@
 
 use serde::Serialize;
 
-use crate::recommendations::{ListBatch, ListKind};
-
-use super::{Expected, PublishError, Tally};
+use super::{Expected, PublishError, Rows, Section, Tally};
 
 /// Number of a publish in one store: from the store's own counter, ascending, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -24,6 +22,18 @@ pub struct RunHeader {
     pub run: String,
     /// Its manifest hash.
     pub content_sha256: String,
+    /// Manifest hashes of the runs that can be compared with this one, so that a store may ask for the differences only.
+    pub at_hand: Vec<String>,
+}
+
+/// A publish that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// Its number.
+    pub sequence: RunSequence,
+    /// The manifest hash of the run whose rows the store holds already; then only differences are written, with
+    /// [`keep`](Sink::keep) and [`leave`](Sink::leave) for the rest. `None`: everything is written.
+    pub base: Option<String>,
 }
 
 /// A publish that readers see from now on.
@@ -33,7 +43,7 @@ pub struct Committed {
     pub sequence: RunSequence,
     /// What readers saw before.
     pub previous: Option<RunSequence>,
-    /// Lists now visible, of all kinds.
+    /// Rows now visible, of all sections.
     pub n_lists: u64,
     /// Entries of those lists.
     pub n_entries: u64,
@@ -77,20 +87,44 @@ pub struct Status {
 /// the old run, whole, until `commit` returns, and the new one, whole, afterwards. A publisher that is killed leaves
 /// the old run served; the next `begin` removes what it left.
 pub trait Sink {
+    /// What the store takes of a run, in the order of [`Section::ALL`].
+    fn sections(&self) -> &[Section];
+
     /// Starts a publish: prepares the store, removes leftovers of dead publishers, draws the run's sequence.
     ///
     /// # Errors
     /// When the store cannot be reached or prepared.
-    fn begin(&mut self, header: &RunHeader) -> Result<RunSequence, PublishError>;
+    fn begin(&mut self, header: &RunHeader) -> Result<Begun, PublishError>;
 
-    /// Writes lists under the begun sequence.
+    /// Writes rows under the begun sequence.
     ///
     /// Returns: what the batch adds up to, for `verify`; the caller compares its counts with those of the run.
     ///
     /// # Errors
     /// [`BadScore`](PublishError::BadScore) before anything of the batch is written; [`DuplicateKey`](PublishError::DuplicateKey)
     /// here or in `verify`; [`Superseded`](PublishError::Superseded) as soon as it is known.
-    fn write(&mut self, kind: ListKind, lists: &ListBatch<'_>) -> Result<Tally, PublishError>;
+    fn write(&mut self, rows: &Rows<'_>) -> Result<Tally, PublishError>;
+
+    /// Tells of rows that are the same in the base; the store may leave them as they lie. Counted like written ones.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
+    fn keep(&mut self, rows: &Rows<'_>) -> Result<Tally, PublishError> {
+        self.write(rows)
+    }
+
+    /// Tells of keys that the base has and this run has not.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
+    fn leave(&mut self, _section: Section, _keys: &[&str]) -> Result<(), PublishError> {
+        Ok(())
+    }
+
+    /// How the writing goes, for the progress line: rate, retries, cost. `None`: nothing to tell.
+    fn note(&self) -> Option<String> {
+        None
+    }
 
     /// Reads back what was written and compares it with what should be there.
     ///
@@ -109,6 +143,19 @@ pub trait Sink {
     /// # Errors
     /// When the rows cannot be removed; the next `begin` tries again.
     fn abort(&mut self) -> Result<(), PublishError>;
+
+    /// What rows add up to in this store's terms, as [`write`](Self::write) returns it and [`audit`](Self::audit) finds it.
+    fn tally(&self, rows: &Rows<'_>) -> Tally {
+        let mut tally = Tally::default();
+        tally.add_rows(rows);
+        tally
+    }
+
+    /// Reads all that readers see now, and adds it up. Nothing before the first publish.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn audit(&mut self) -> Result<Expected, PublishError>;
 
     /// What the store serves and keeps.
     ///

@@ -12,6 +12,7 @@ mod explain;
 mod fallback;
 mod list_kind;
 mod lists;
+mod members;
 mod popular;
 mod recommend;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use error::RecommendError;
 pub use explain::{ItemVerdict, KeptOut, Placement};
 pub use list_kind::ListKind;
 pub use lists::{ListBatch, ListRow};
+pub use members::{Arm, MemberBatch, MemberRow};
 pub use popular::PopularLists;
 pub use recommend::{OneList, Recommender, Scorer};
 pub use recommended::{RecommendCounts, Recommended, Source, SourceNames};

@@ -2,14 +2,14 @@
 
 use rusqlite::{Connection, ErrorCode, Transaction, params};
 
-use crate::recommendations::{ListBatch, ListKind};
+use crate::recommendations::ListBatch;
 
 use super::{
-    Expected, LoadLock, Loading, PublishError, RunHeader, RunSequence, Store, Tally,
+    Expected, LoadLock, Loading, PublishError, RunHeader, RunSequence, SECTIONS, Section, Store, Tally,
     schema::{create_index, create_tables, drop_tables, table},
     writing,
 };
-use crate::publish::lists::{check_scores, encode_list};
+use crate::publish::lists::encode_list;
 
 /// Text written in one transaction: bounds how long other publishers wait for their turn.
 const TRANSACTION_BYTES: usize = 16 * 1024 * 1024;
@@ -96,11 +96,10 @@ pub(super) fn write(
     store: &Store,
     connection: &mut Connection,
     loading: &Loading,
-    kind: ListKind,
+    section: Section,
     lists: &ListBatch<'_>,
 ) -> Result<Tally, PublishError> {
-    check_scores(kind, lists)?;
-    let (table, key) = (table(kind, loading.sequence), kind.key_column());
+    let (table, key) = (table(section, loading.sequence), section.key_column());
     let doing = || format!("write lists into {table}");
     let insert = format!("INSERT INTO {table} ({key}, n_items, items, source) VALUES (?1, ?2, ?3, ?4)");
     let mut tally = Tally::default();
@@ -121,7 +120,7 @@ pub(super) fn write(
                 statement.execute(params![list.key, n_items, text, list.source]).map_err(|error| {
                     // Only after a `verify`: before it there is no index.
                     if is_duplicate(&error) {
-                        PublishError::DuplicateKey { kind, key: list.key.to_owned() }
+                        PublishError::DuplicateKey { section, key: list.key.to_owned() }
                     } else {
                         store.failed(doing())(error)
                     }
@@ -149,21 +148,21 @@ pub(super) fn verify(
     expected: &Expected,
 ) -> Result<Tally, PublishError> {
     let mut total = Tally::default();
-    for kind in ListKind::ALL {
+    for section in SECTIONS {
         let transaction = writing(store, connection)?;
         check_current(store, &transaction, loading)?;
-        if let Err(error) = create_index(&transaction, kind, loading.sequence) {
-            let doing = format!("index {}", table(kind, loading.sequence));
+        if let Err(error) = create_index(&transaction, section, loading.sequence) {
+            let doing = format!("index {}", table(section, loading.sequence));
             if !is_duplicate(&error) {
                 return Err(store.failed(doing)(error));
             }
-            let key = first_duplicate(&transaction, kind, loading.sequence).map_err(store.failed(doing))?;
-            return Err(PublishError::DuplicateKey { kind, key });
+            let key = first_duplicate(&transaction, section, loading.sequence).map_err(store.failed(doing))?;
+            return Err(PublishError::DuplicateKey { section, key });
         }
         transaction.commit().map_err(store.failed("make an index"))?;
 
-        let found = tally(connection, kind, loading.sequence).map_err(store.failed("read back what was written"))?;
-        let wanted = expected.get(&kind).copied().unwrap_or_default();
+        let found = tally(connection, section, loading.sequence).map_err(store.failed("read back what was written"))?;
+        let wanted = expected.get(&section).copied().unwrap_or_default();
         let numbers = [
             ("lists", wanted.n_lists, found.n_lists),
             ("entries", wanted.n_entries, found.n_entries),
@@ -171,15 +170,15 @@ pub(super) fn verify(
         ];
         if let Some((what, expected, found)) = numbers.into_iter().find(|(_, wanted, found)| wanted != found) {
             let (expected, found) = (expected.to_string(), found.to_string());
-            return Err(PublishError::Mismatch { store: store.name.clone(), kind, what, expected, found });
+            return Err(PublishError::Mismatch { store: store.name.clone(), section, what, expected, found });
         }
         total.merge(&found);
     }
     Ok(total)
 }
 
-fn first_duplicate(transaction: &Transaction<'_>, kind: ListKind, sequence: RunSequence) -> rusqlite::Result<String> {
-    let (table, key) = (table(kind, sequence), kind.key_column());
+fn first_duplicate(transaction: &Transaction<'_>, section: Section, sequence: RunSequence) -> rusqlite::Result<String> {
+    let (table, key) = (table(section, sequence), section.key_column());
     transaction.query_row(
         &format!("SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 1"),
         [],
@@ -187,9 +186,21 @@ fn first_duplicate(transaction: &Transaction<'_>, kind: ListKind, sequence: RunS
     )
 }
 
+/// What readers see adds up to, in one snapshot.
+pub(super) fn audit(store: &Store, connection: &mut Connection) -> Result<Expected, PublishError> {
+    let failed = || store.failed("read what is served");
+    let transaction = connection.transaction().map_err(failed())?;
+    let current: Option<i64> = transaction
+        .query_row("SELECT current FROM publish_pointer", [], |row| row.get(0))
+        .map_err(failed())?;
+    let Some(current) = current.map(RunSequence) else { return Ok(Expected::new()) };
+    let tallies = SECTIONS.iter().map(|&section| Ok((section, tally(&transaction, section, current)?)));
+    tallies.collect::<rusqlite::Result<_>>().map_err(failed())
+}
+
 /// What a table adds up to.
-fn tally(connection: &Connection, kind: ListKind, sequence: RunSequence) -> rusqlite::Result<Tally> {
-    let (table, key) = (table(kind, sequence), kind.key_column());
+fn tally(connection: &Connection, section: Section, sequence: RunSequence) -> rusqlite::Result<Tally> {
+    let (table, key) = (table(section, sequence), section.key_column());
     let mut statement = connection.prepare(&format!("SELECT {key}, source, n_items, items FROM {table}"))?;
     let mut rows = statement.query([])?;
     let mut tally = Tally::default();

@@ -16,9 +16,7 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::recommendations::{ListBatch, ListKind};
-
-use super::{Committed, Expected, PublishError, RunHeader, RunSequence, Sink, Status, Tally};
+use super::{Begun, Committed, Expected, PublishError, Rows, RunHeader, RunSequence, Section, Sink, Status, Tally};
 use lock::LoadLock;
 
 /// How long a writer waits for another one's transaction; those take a fraction of a second.
@@ -91,8 +89,16 @@ impl SqliteSink {
     }
 }
 
+/// What the file holds.
+const SECTIONS: [Section; 5] =
+    [Section::Recommendations, Section::SimilarItems, Section::Popular, Section::BoughtTogether, Section::Trending];
+
 impl Sink for SqliteSink {
-    fn begin(&mut self, header: &RunHeader) -> Result<RunSequence, PublishError> {
+    fn sections(&self) -> &[Section] {
+        &SECTIONS
+    }
+
+    fn begin(&mut self, header: &RunHeader) -> Result<Begun, PublishError> {
         if self.loading.is_some() {
             return Err(PublishError::OutOfOrder { doing: "begin a publish", reason: "another one has begun" });
         }
@@ -100,13 +106,17 @@ impl Sink for SqliteSink {
         let loading = load::begin(&self.store, &mut self.connection, header)?;
         let sequence = loading.sequence;
         self.loading = Some(loading);
-        Ok(sequence)
+        Ok(Begun { sequence, base: None })
     }
 
-    fn write(&mut self, kind: ListKind, lists: &ListBatch<'_>) -> Result<Tally, PublishError> {
+    fn write(&mut self, rows: &Rows<'_>) -> Result<Tally, PublishError> {
         let (store, connection, loading) = self.begun("write lists")?;
         loading.verified = None;
-        load::write(store, connection, loading, kind, lists)
+        rows.check_scores()?;
+        let Rows::Lists(section, lists) = rows else {
+            return Err(PublishError::NotTaken { store: store.name.clone(), section: rows.section() });
+        };
+        load::write(store, connection, loading, *section, lists)
     }
 
     fn verify(&mut self, expected: &Expected) -> Result<(), PublishError> {
@@ -130,6 +140,10 @@ impl Sink for SqliteSink {
         load::remove(&self.store, &mut self.connection, loading.sequence, load::State::Loading)?;
         drop(loading.lock);
         Ok(())
+    }
+
+    fn audit(&mut self) -> Result<Expected, PublishError> {
+        load::audit(&self.store, &mut self.connection)
     }
 
     fn status(&mut self) -> Result<Status, PublishError> {
@@ -176,7 +190,7 @@ mod tests {
     use super::*;
 
     fn publish(sink: &mut SqliteSink) -> RunSequence {
-        let sequence = sink.begin(&RunHeader { run: "r".into(), content_sha256: String::new() }).unwrap();
+        let sequence = sink.begin(&RunHeader { run: "r".into(), content_sha256: String::new(), at_hand: Vec::new() }).unwrap().sequence;
         sink.verify(&Expected::new()).unwrap();
         sink.commit().unwrap();
         sequence

@@ -2,8 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
-use super::{PublishError, RunSequence, Store, writing};
-use crate::recommendations::ListKind;
+use super::{PublishError, RunSequence, SECTIONS, Section, Store, writing};
 
 /// What each version adds to the one before it. Entries are never changed, only added.
 const MIGRATIONS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 2] = [create, add_kinds_of_lists];
@@ -77,13 +76,13 @@ fn add_kinds_of_lists(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// The table of one kind of lists of one run.
-pub(super) fn table(kind: ListKind, sequence: RunSequence) -> String {
-    format!("{}_{sequence}", kind.name())
+pub(super) fn table(section: Section, sequence: RunSequence) -> String {
+    format!("{}_{sequence}", section.name())
 }
 
 /// Makes those of a run's empty tables that are not there. They have no index while they are loaded.
 pub(super) fn create_tables(transaction: &Transaction<'_>, sequence: RunSequence) -> rusqlite::Result<()> {
-    ListKind::ALL.iter().try_for_each(|&kind| {
+    SECTIONS.iter().try_for_each(|&section| {
         transaction.execute_batch(&format!(
             "CREATE TABLE IF NOT EXISTS {} (
                  {} TEXT NOT NULL,
@@ -91,8 +90,8 @@ pub(super) fn create_tables(transaction: &Transaction<'_>, sequence: RunSequence
                  items TEXT NOT NULL,
                  source TEXT NOT NULL
              ) STRICT",
-            table(kind, sequence),
-            kind.key_column()
+            table(section, sequence),
+            section.key_column()
         ))
     })
 }
@@ -100,30 +99,31 @@ pub(super) fn create_tables(transaction: &Transaction<'_>, sequence: RunSequence
 /// Sorts the keys of a table that has been loaded, and refuses duplicates.
 pub(super) fn create_index(
     transaction: &Transaction<'_>,
-    kind: ListKind,
+    section: Section,
     sequence: RunSequence,
 ) -> rusqlite::Result<()> {
-    let (table, key) = (table(kind, sequence), kind.key_column());
+    let (table, key) = (table(section, sequence), section.key_column());
     transaction.execute_batch(&format!("CREATE UNIQUE INDEX IF NOT EXISTS {table}_by_{key} ON {table} ({key})"))
 }
 
 /// Removes a run's tables.
 pub(super) fn drop_tables(transaction: &Transaction<'_>, sequence: RunSequence) -> rusqlite::Result<()> {
-    ListKind::ALL
+    SECTIONS
         .iter()
-        .try_for_each(|&kind| transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", table(kind, sequence))))
+        .try_for_each(|&section| transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", table(section, sequence))))
 }
 
 /// Makes the views of readers show one run, or nothing.
 pub(super) fn point_views(transaction: &Transaction<'_>, sequence: Option<RunSequence>) -> rusqlite::Result<()> {
-    for kind in ListKind::ALL {
-        let (name, key) = (kind.name(), kind.key_column());
+    for section in SECTIONS {
+        let (name, key) = (section.name(), section.key_column());
+        let kind = section.list_kind().expect("the sections of this file are lists");
         let (source, source_field) = if kind.has_source() { (", source", ", l.source") } else { ("", "") };
         let columns = format!("{key}, rank, {}, score{source}", kind.entry_column());
         let select = match sequence {
             Some(sequence) => format!(
                 "SELECT l.{key}, e.key + 1, e.value ->> 0, e.value ->> 1{source_field} FROM {} AS l, json_each(l.items) AS e",
-                table(kind, sequence)
+                table(section, sequence)
             ),
             None => format!("SELECT {} WHERE 0", vec!["NULL"; columns.split(',').count()].join(", ")),
         };
