@@ -31,6 +31,15 @@ pub enum CatalogError {
         /// The file's size.
         size: u64,
     },
+    /// Damaged CSV: a row with more or fewer fields than the header, or what is no UTF-8.
+    #[error("the catalogue `{uri}` is not sound CSV")]
+    Csv {
+        /// The file.
+        uri: String,
+        /// What was met, with its line.
+        #[source]
+        source: csv::Error,
+    },
     /// The file does not decode.
     #[error("cannot read the catalogue `{uri}`")]
     Decode {

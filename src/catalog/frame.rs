@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use polars::prelude::*;
 
-use super::{CatalogColumns, CatalogError, columns::pick, parquet_file};
+use super::{CatalogColumns, CatalogError, csv_file, parquet_file};
 
 /// Reads one file. The table has `item_id` and those of title, category, brand (all text), price (number or text) and
 /// available (boolean or text) that the file has.
@@ -24,15 +24,9 @@ pub(super) fn read(uri: &str, bytes: &Bytes, columns: &CatalogColumns) -> Result
 fn decode(uri: &str, bytes: &Bytes, columns: &CatalogColumns) -> Result<DataFrame, CatalogError> {
     let failed = |source| CatalogError::Decode { uri: uri.to_owned(), source };
     let is_parquet = bytes.starts_with(b"PAR1") || uri.to_ascii_lowercase().ends_with(".parquet");
-    let (mut table, picks) = if is_parquet {
-        let (table, picks) = parquet_file::read(uri, bytes, columns)?;
-        (table.lazy(), picks)
-    } else {
-        let mut table = scan_csv(bytes).map_err(failed)?;
-        let schema = table.collect_schema().map_err(failed)?;
-        let names: Vec<&str> = schema.iter_names().map(PlSmallStr::as_str).collect();
-        (table, pick(uri, &names, columns)?)
-    };
+    let (table, picks) =
+        if is_parquet { parquet_file::read(uri, bytes, columns)? } else { csv_file::read(uri, bytes, columns)? };
+    let mut table = table.lazy();
     let schema = table.collect_schema().map_err(failed)?;
     let expressions: Vec<Expr> = picks
         .iter()
@@ -42,11 +36,4 @@ fn decode(uri: &str, bytes: &Bytes, columns: &CatalogColumns) -> Result<DataFram
         })
         .collect::<Result<_, CatalogError>>()?;
     table.select(expressions).collect().map_err(failed)
-}
-
-fn scan_csv(bytes: &Bytes) -> PolarsResult<LazyFrame> {
-    // A copy: polars does not export the type that would share the bytes.
-    let sources = ScanSources::Buffers([bytes.to_vec().into()].into());
-    // All columns as text: guessed types would cut `007` to 7 and turn ids into floats.
-    LazyCsvReader::new_with_sources(sources).with_infer_schema_length(Some(0)).finish()
 }

@@ -7,6 +7,7 @@
 mod align;
 mod columns;
 mod config;
+mod csv_file;
 mod error;
 mod frame;
 mod parquet_file;

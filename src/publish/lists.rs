@@ -101,7 +101,7 @@ pub fn encode_list(list: &ListRow<'_, '_>, out: &mut String) {
 }
 
 /// Appends what a member's columns hold, one a line: rank, score, arm, reason, variables, items as [`encode_list`] has them.
-pub fn encode_member(member: &MemberRow<'_, '_>, out: &mut String) {
+pub(super) fn encode_member(member: &MemberRow<'_, '_>, out: &mut String) {
     // Lines need no escapes: the text is only ever hashed, and each part has a fixed place or a length of its own.
     out.push_str(&format!(
         "{}\n{}\n{}\n{}:{}\n{}:{}\n",

@@ -14,7 +14,7 @@ use std::{
 };
 
 use nightshelf::{
-    publish::{Expected, PublishError, RunHeader, RunSequence, Sink, SqliteSink, Tally},
+    publish::{Expected, PublishError, Rows, RunHeader, RunSequence, Section, Sink, SqliteSink, Tally},
     recommendations::{ListBatch, ListKind},
 };
 use rusqlite::{Connection, OpenFlags};
@@ -59,7 +59,7 @@ fn run_of(name: &str) -> Vec<List> {
 }
 
 fn header(name: &str) -> RunHeader {
-    RunHeader { run: name.into(), content_sha256: format!("hash of {name}") }
+    RunHeader { run: name.into(), content_sha256: format!("hash of {name}"), at_hand: Vec::new() }
 }
 
 fn batch(lists: &[List], kind: ListKind) -> ListBatch<'_> {
@@ -76,7 +76,7 @@ fn expected(lists: &[List]) -> Expected {
         .map(|kind| {
             let mut tally = Tally::default();
             tally.add_batch(&batch(lists, kind));
-            (kind, tally)
+            (kind.into(), tally)
         })
         .collect()
 }
@@ -96,13 +96,13 @@ fn write(sink: &mut dyn Sink, lists: &[List]) -> Result<(), PublishError> {
         let batch = batch(lists, kind);
         let mut tally = Tally::default();
         tally.add_batch(&batch);
-        assert_eq!(sink.write(kind, &batch)?, tally);
+        assert_eq!(sink.write(&Rows::Lists(kind.into(), &batch))?, tally);
     }
     Ok(())
 }
 
 fn publish(sink: &mut dyn Sink, name: &str, lists: &[List]) -> Result<RunSequence, PublishError> {
-    let sequence = sink.begin(&header(name))?;
+    let sequence = sink.begin(&header(name))?.sequence;
     write(sink, lists)?;
     sink.verify(&expected(lists))?;
     let committed = sink.commit()?;
@@ -116,7 +116,7 @@ fn visible_only_after_commit(store: &dyn Store) {
     let mut sink = store.sink();
     assert_eq!(store.read(), Snapshot::new());
     let lists = run_of("first");
-    let sequence = sink.begin(&header("first")).unwrap();
+    let sequence = sink.begin(&header("first")).unwrap().sequence;
     write(&mut *sink, &lists).unwrap();
     assert_eq!(store.read(), Snapshot::new());
     assert!(matches!(sink.commit(), Err(PublishError::OutOfOrder { .. })));
@@ -140,7 +140,7 @@ fn visible_only_after_commit(store: &dyn Store) {
 fn steps_out_of_order_are_refused(store: &dyn Store) {
     let mut sink = store.sink();
     let out_of_order = |error: PublishError| assert!(matches!(error, PublishError::OutOfOrder { .. }), "{error}");
-    out_of_order(sink.write(ListKind::Popular, &ListBatch::default()).unwrap_err());
+    out_of_order(sink.write(&Rows::Lists(Section::Popular, &ListBatch::default())).unwrap_err());
     out_of_order(sink.verify(&Expected::new()).unwrap_err());
     out_of_order(sink.commit().unwrap_err());
     sink.abort().unwrap();
@@ -159,7 +159,7 @@ fn abort_leaves_the_old(store: &dyn Store) {
     let mut sink = store.sink();
     let old = run_of("old");
     let first = publish(&mut *sink, "old", &old).unwrap();
-    let second = sink.begin(&header("aborted")).unwrap();
+    let second = sink.begin(&header("aborted")).unwrap().sequence;
     write(&mut *sink, &run_of("aborted")).unwrap();
     sink.abort().unwrap();
     assert_eq!(store.read(), shown(&old));
@@ -194,7 +194,7 @@ fn a_run_under_way_cannot_be_rolled_to(store: &dyn Store) {
     let mut sink = store.sink();
     publish(&mut *sink, "a", &run_of("a")).unwrap();
     let mut other = store.sink();
-    let loading = other.begin(&header("half")).unwrap();
+    let loading = other.begin(&header("half")).unwrap().sequence;
     assert!(matches!(sink.rollback(Some(loading)), Err(PublishError::NoSuchRun { .. })));
     assert_eq!(store.read(), shown(&run_of("a")));
 }
@@ -307,7 +307,7 @@ fn duplicate_keys_and_bad_scores_are_named(store: &dyn Store) {
         };
         let error = outcome.and_then(|()| sink.verify(&expected(&lists))).unwrap_err();
         assert!(
-            matches!(&error, PublishError::DuplicateKey { kind: ListKind::Recommendations, key } if key == "user-7"),
+            matches!(&error, PublishError::DuplicateKey { section: Section::Recommendations, key } if key == "user-7"),
             "{error}"
         );
         sink.abort().unwrap();
@@ -318,7 +318,7 @@ fn duplicate_keys_and_bad_scores_are_named(store: &dyn Store) {
             list(ListKind::Popular, "empty", &[]),
             list(ListKind::Popular, "home", &[("fine", 1.0), ("wrong", score)]),
         ];
-        let error = sink.write(ListKind::Popular, &batch(&lists, ListKind::Popular)).unwrap_err();
+        let error = sink.write(&Rows::Lists(Section::Popular, &batch(&lists, ListKind::Popular))).unwrap_err();
         assert!(
             matches!(&error, PublishError::BadScore { key, item, .. } if key == "home" && item == "wrong"),
             "{error}"
@@ -336,7 +336,7 @@ fn what_is_missing_or_different_is_noticed(store: &dyn Store) {
     sink.begin(&header("one")).unwrap();
     write(&mut *sink, &lists[1..]).unwrap();
     let mismatch = |sink: &mut dyn Sink, lists: &[List]| match sink.verify(&expected(lists)) {
-        Err(PublishError::Mismatch { kind: ListKind::Recommendations, what, .. }) => what,
+        Err(PublishError::Mismatch { section: Section::Recommendations, what, .. }) => what,
         other => panic!("{other:?}"),
     };
     assert_eq!(mismatch(&mut *sink, &lists), "lists");
@@ -369,7 +369,7 @@ fn a_lost_connection_leaves_the_old_run_and_no_litter(store: &dyn Store) {
     }
     let mut sink = store.sink();
     assert!(!sink.status().unwrap().unfinished.is_empty());
-    let sequence = sink.begin(&header("next")).unwrap();
+    let sequence = sink.begin(&header("next")).unwrap().sequence;
     assert_eq!(sink.status().unwrap().unfinished, [sequence]);
     sink.abort().unwrap();
     publish(&mut *sink, "new", &run_of("new")).unwrap();
@@ -566,7 +566,7 @@ fn child_publishes_until_killed() {
         let keys: Vec<String> = (0..500).map(|n| format!("user {round} {n}")).collect();
         let mut batch = ListBatch::default();
         keys.iter().for_each(|key| batch.push(key, [("x", 1.0)], "als"));
-        sink.write(ListKind::Recommendations, &batch).unwrap();
+        sink.write(&Rows::Lists(Section::Recommendations, &batch)).unwrap();
         if round == 0 {
             println!("ready");
         }
@@ -592,13 +592,13 @@ fn a_killed_publisher_leaves_the_old_run_served() {
         assert_eq!(store.read(), shown(&old));
         // While it lives its rows are left alone, and it holds nobody up.
         let mut sink = store.sink();
-        let own = sink.begin(&header("meanwhile")).unwrap();
+        let own = sink.begin(&header("meanwhile")).unwrap().sequence;
         assert_eq!(sink.status().unwrap().unfinished.len(), 2);
         sink.abort().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(store.read(), shown(&old));
-        let next = sink.begin(&header("next")).unwrap();
+        let next = sink.begin(&header("next")).unwrap().sequence;
         assert!(next > own);
         assert_eq!(sink.status().unwrap().unfinished, [next]);
         sink.abort().unwrap();
