@@ -4,6 +4,7 @@
 //! `NIGHTSHELF_FAULTS=full` runs the sizes of docs/reliability.md instead of small ones.
 
 pub(crate) mod bench;
+mod harness;
 mod kills;
 mod nights;
 mod readers;

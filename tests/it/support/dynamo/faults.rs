@@ -107,16 +107,14 @@ impl Chances {
 /// A request, as rules see it.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
-    /// Counts from 0, over the server's life.
-    pub(crate) number: u64,
     /// `BatchWriteItem`, ...
     pub(crate) operation: &'a str,
     body: &'a [u8],
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(number: u64, operation: &'a str, body: &'a [u8]) -> Self {
-        Self { number, operation, body }
+    pub(super) fn new(operation: &'a str, body: &'a [u8]) -> Self {
+        Self { operation, body }
     }
 
     /// Whether the body holds a text.

@@ -102,7 +102,8 @@ fn size_of(value: &Value) -> usize {
     let text = || inner.as_str().unwrap_or("");
     match kind.as_str() {
         "S" => text().len(),
-        "N" => text().trim_start_matches('-').replace('.', "").len().div_ceil(2) + 1,
+        // A byte for two digits, zeros at both ends left out.
+        "N" => text().trim_start_matches('-').replace('.', "").trim_matches('0').len().div_ceil(2) + 1,
         "B" => text().len() / 4 * 3,
         "L" => 3 + inner.as_array().into_iter().flatten().map(|part| 1 + size_of(part)).sum::<usize>(),
         "M" => {

@@ -9,14 +9,13 @@ mod meter;
 mod oracle;
 
 use std::{
-    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -29,7 +28,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 
 use super::{random::Random, s3::Environment};
 use emulator::{Answer, call, error};
-pub(crate) use faults::{Call, Chances, DEAD, Fault, OVER_RATE, Plan, Rule, UNPROCESSED, seed};
+pub(crate) use faults::{Call, Chances, DEAD, Fault, OVER_RATE, Plan, UNPROCESSED, seed};
 pub(crate) use meter::Seen;
 use meter::{Bucket, write_units};
 pub(crate) use oracle::{Pointer, Table, Visible, expected};
@@ -273,7 +272,7 @@ impl Shared {
         if plan.dead_from.is_some_and(|from| number >= from) {
             return (Some(Fate::Dead), random);
         }
-        let ruled = plan.rule.as_mut().and_then(|rule| rule(&Call::new(number, operation, body)));
+        let ruled = plan.rule.as_mut().and_then(|rule| rule(&Call::new(operation, body)));
         let fault = ruled.or_else(|| plan.chances.draw(&mut random));
         (fault.map(Fate::Fault), random)
     }
