@@ -2,12 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{MySqlConfig, PostgresConfig};
+
 /// A kind of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
     /// One SQLite file.
     Sqlite,
+    /// A Postgres server.
+    Postgres,
+    /// A MariaDB or MySQL server.
+    Mysql,
 }
 
 impl Target {
@@ -16,6 +22,8 @@ impl Target {
     pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
         }
     }
 }
@@ -28,6 +36,10 @@ pub struct PublishConfig {
     pub targets: Vec<Target>,
     /// The SQLite file.
     pub sqlite: SqliteConfig,
+    /// The Postgres server.
+    pub postgres: PostgresConfig,
+    /// The MariaDB or MySQL server.
+    pub mysql: MySqlConfig,
 }
 
 /// `[publish.sqlite]`: the embedded store.
@@ -42,7 +54,12 @@ pub struct SqliteConfig {
 
 impl Default for PublishConfig {
     fn default() -> Self {
-        Self { targets: vec![Target::Sqlite], sqlite: SqliteConfig::default() }
+        Self {
+            targets: vec![Target::Sqlite],
+            sqlite: SqliteConfig::default(),
+            postgres: PostgresConfig::default(),
+            mysql: MySqlConfig::default(),
+        }
     }
 }
 
@@ -64,6 +81,7 @@ impl PublishConfig {
         if self.sqlite.keep == 0 {
             return Err(format!("{path}.sqlite.keep must be at least 1 (the current run), is 0"));
         }
-        Ok(())
+        self.postgres.check(&format!("{path}.postgres"))?;
+        self.mysql.check(&format!("{path}.mysql"))
     }
 }

@@ -9,6 +9,7 @@ mod lists;
 mod rows;
 mod section;
 mod sink;
+mod sql;
 mod sqlite;
 
 pub use config::{PublishConfig, SqliteConfig, Target};
@@ -17,4 +18,5 @@ pub use lists::{Expected, Tally, encode_list};
 pub use rows::{DocumentBatch, Rows};
 pub use section::Section;
 pub use sink::{Begun, Committed, PublishedRun, RunHeader, RunSequence, Sink, Status};
+pub use sql::{MySqlConfig, PostgresConfig, PostgresSink, Tls};
 pub use sqlite::SqliteSink;

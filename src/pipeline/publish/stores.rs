@@ -1,6 +1,6 @@
 //! The stores that a config names.
 
-use crate::publish::{PublishConfig, PublishError, Sink, SqliteConfig, SqliteSink, Target};
+use crate::publish::{PostgresSink, PublishConfig, PublishError, Sink, SqliteConfig, SqliteSink, Target};
 
 /// A store, opened.
 pub struct Store {
@@ -22,5 +22,10 @@ pub fn open_store(target: Target, config: &PublishConfig) -> Result<Store, Publi
             let SqliteConfig { path, keep } = &config.sqlite;
             Store { sink: Box::new(SqliteSink::open(path.as_ref())?), place: path.clone(), keep: *keep }
         }
+        Target::Postgres => {
+            let config = &config.postgres;
+            Store { sink: Box::new(PostgresSink::open(config)?), place: config.place(), keep: config.keep }
+        }
+        Target::Mysql => unimplemented!(),
     })
 }
