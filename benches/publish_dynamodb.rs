@@ -45,7 +45,8 @@ fn main() -> anyhow::Result<()> {
     let users: Vec<String> = (0..N_USERS).map(|n| format!("user-{n:010}")).collect();
     let mut lists = ListBatch::default();
     for (at, user) in users.iter().enumerate() {
-        let entries = (0..50).map(|rank| (items[(at * 7 + rank * 31) % items.len()].as_str(), 1.0 / (rank + at + 1) as f32));
+        let entries =
+            (0..50).map(|rank| (items[(at * 7 + rank * 31) % items.len()].as_str(), 1.0 / (rank + at + 1) as f32));
         lists.push(user, entries, "als");
     }
     let client = aws_sdk_dynamodb::Client::from_conf(

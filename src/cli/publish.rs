@@ -166,11 +166,19 @@ fn plan_text(estimate: &EstimateSummary, config: &DynamoConfig) -> String {
         ("rows that stay", grouped(estimate.kept)),
         (
             "bytes",
-            format!("{} (a row: p50 {}, p99 {})", bytes(estimate.bytes), grouped(estimate.bytes_p50.into()), grouped(estimate.bytes_p99.into())),
+            format!(
+                "{} (a row: p50 {}, p99 {})",
+                bytes(estimate.bytes),
+                grouped(estimate.bytes_p50.into()),
+                grouped(estimate.bytes_p99.into())
+            ),
         ),
         ("write units", grouped(estimate.write_units)),
         ("time", format!("{:.1} min {rate}", estimate.minutes)),
-        ("cost", format!("${:.4}, and ${:.4} a month while these rows stay", estimate.dollars, estimate.dollars_a_month)),
+        (
+            "cost",
+            format!("${:.4}, and ${:.4} a month while these rows stay", estimate.dollars, estimate.dollars_a_month),
+        ),
     ];
     let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
     table(&["", ""], &[], rows).trim_start_matches('\n').to_owned()

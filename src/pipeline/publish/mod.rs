@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use crate::{
     artifacts::{Run, list_runs},
-    publish::{Committed, DynamoSink, EstimateSummary, Expected, PublishConfig, PublishError, RunHeader, Sink, Tally, Target},
+    publish::{
+        Committed, DynamoSink, EstimateSummary, Expected, PublishConfig, PublishError, RunHeader, Sink, Tally, Target,
+    },
 };
 
 use super::{Observer, PipelineError};
