@@ -20,13 +20,13 @@ use nightshelf::{
 use rusqlite::{Connection, OpenFlags};
 
 /// A store under test: a new connection for each publisher, and an oracle that reads as readers do.
-trait Store {
+pub(crate) trait Store {
     fn sink(&self) -> Box<dyn Sink>;
     fn read(&self) -> Snapshot;
 }
 
 /// What readers see: kind, key -> entries in order of rank, and the source.
-type Snapshot = BTreeMap<(ListKind, String), (Vec<(String, f32)>, Option<String>)>;
+pub(crate) type Snapshot = BTreeMap<(ListKind, String), (Vec<(String, f32)>, Option<String>)>;
 
 /// One list to publish.
 #[derive(Clone)]
@@ -392,7 +392,7 @@ fn old_runs_go_and_the_visible_one_stays(store: &dyn Store) {
 }
 
 /// The whole contract on stores that `new` makes, a fresh one a promise.
-fn keeps_the_contract<S: Store + Sync>(new: impl Fn() -> S) {
+pub(crate) fn keeps_the_contract<S: Store + Sync>(new: impl Fn() -> S) {
     visible_only_after_commit(&new());
     steps_out_of_order_are_refused(&new());
     abort_leaves_the_old(&new());

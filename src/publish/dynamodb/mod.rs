@@ -266,6 +266,10 @@ impl Sink for DynamoSink {
         Ok(())
     }
 
+    fn shows_scores(&self) -> bool {
+        self.link.config.encoding == Encoding::Map
+    }
+
     fn note(&self) -> Option<String> {
         let Outlet::Table(writer) = &self.loading.as_ref()?.outlet else { return None };
         let units = writer.progress.units.load(Relaxed);
