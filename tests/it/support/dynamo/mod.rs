@@ -174,6 +174,11 @@ impl DynamoServer {
         self.asker().last_sequence(table)
     }
 
+    /// Rows from the start that a publish says are surely in the table, round all faults.
+    pub(crate) fn checkpoint(&self, table: &str, sequence: i64) -> i64 {
+        self.asker().checkpoint(table, sequence)
+    }
+
     /// A whole table, round all faults.
     pub(crate) fn table(&self, table: &str) -> Table {
         self.asker().table(table)
