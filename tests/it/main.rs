@@ -15,7 +15,6 @@ mod report;
 mod run_directory;
 mod s3;
 mod sinks;
-mod sinks_dynamodb;
 mod support;
 mod synth;
 mod tune;

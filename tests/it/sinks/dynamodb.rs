@@ -9,10 +9,8 @@ use nightshelf::{
 };
 use serde_json::json;
 
-use crate::{
-    sinks::{Snapshot, Store, keeps_the_contract},
-    support::dynamo::{DynamoServer, TABLE},
-};
+use super::{Data, Snapshot, Store, keeps_the_contract, shown};
+use crate::support::dynamo::{DynamoServer, TABLE};
 
 struct Dynamo {
     server: DynamoServer,
@@ -77,9 +75,9 @@ impl Store for Dynamo {
 
     /// The whole table, as the contract for readers says; scores need `encoding = "map"`.
     fn read(&self) -> Snapshot {
-        let mut lists = Snapshot::new();
+        let mut snapshot = Snapshot::default();
         let asker = self.server.asker();
-        let Some(pointer) = asker.pointer(TABLE) else { return lists };
+        let Some(pointer) = asker.pointer(TABLE) else { return snapshot };
         let table = asker.ask("Scan", &json!({"TableName": TABLE, "ConsistentRead": true}));
         assert!(table["LastEvaluatedKey"].is_null(), "more than a page");
         let mut newest = std::collections::BTreeMap::new();
@@ -99,12 +97,17 @@ impl Store for Dynamo {
                 (entry["M"]["i"]["S"].as_str().unwrap().to_owned(), score)
             });
             let entries: Vec<_> = entries.collect();
-            lists.remove(&key);
+            snapshot.lists.remove(&key);
             if !entries.is_empty() {
-                lists.insert(key, (entries, item["s"]["S"].as_str().map(str::to_owned)));
+                snapshot.lists.insert(key, (entries, item["s"]["S"].as_str().map(str::to_owned)));
             }
         }
-        lists
+        snapshot
+    }
+
+    /// Campaigns go to SQL stores.
+    fn shown(&self, data: &Data) -> Snapshot {
+        Snapshot { lists: shown(data).lists, ..Snapshot::default() }
     }
 }
 
