@@ -53,7 +53,7 @@ impl Bench {
 
     fn configure(&self, more: &str) {
         // The default of 1,000 reads costs an unoptimised build more than all the rows of a small run.
-        let sample = super::sized(100, 1_000);
+        let sample = super::sized(30, 1_000);
         fs::write(
             self.here().join("nightshelf.toml"),
             format!(

@@ -120,7 +120,13 @@ impl Ground {
     }
 
     /// Publishes a run, killed at each of the moments.
-    fn publish(&mut self, run: usize, moments: &[Moment], whole: (u64, Duration), committed: &mut BTreeMap<i64, usize>) {
+    fn publish(
+        &mut self,
+        run: usize,
+        moments: &[Moment],
+        whole: (u64, Duration),
+        committed: &mut BTreeMap<i64, usize>,
+    ) {
         let Self { bench, random, d1, d2, .. } = self;
         let before = bench.server.pointer(TABLE).unwrap();
         let mut when = format!("seed {}, publish of {}", self.seed, RUNS[run]);

@@ -52,12 +52,16 @@ fn d3_a_third_of_everything_fails_and_nothing_is_lost() {
     results.figure("faults", seen.n_injected());
     results.figure("requests / ideal", round(requests / ideal));
     results.figure("requests / (rows / 25)", round(requests / batches));
-    results.figure("most attempts an item", seen.most_attempts());
+    let (mean, unlucky) = seen.attempts(12);
+    results.figure("attempts an item", round(mean));
+    results.figure("items with more than 12, %", format!("{:.3}", unlucky * 100.0));
+    results.figure("most", seen.most_attempts());
     results.figure("more memory than without faults, MB", round(more_memory as f64 / 1e6));
     results.figure("seconds", round(seconds));
     results.ran();
     assert!(requests <= 2.0 * ideal, "seed {seed}: {requests} requests, {ideal:.0} would do");
-    assert!(seen.most_attempts() <= 12, "seed {seed}: an item was sent {} times", seen.most_attempts());
+    // By chance 0.51^12 = 0.03 % of the items fail twelve times, whatever a publisher does.
+    assert!(unlucky <= 0.001, "seed {seed}: {unlucky} of the items were sent more than 12 times");
     assert!(more_memory <= 64 << 20, "seed {seed}: {more_memory} bytes more");
     assert!(seen.largest_batch <= 25);
     results.finish(1);

@@ -71,7 +71,8 @@ impl Asker {
         let mut start = None;
         loop {
             // Round the JSON, which would take most of the time.
-            let request = ScanRequest { exclusive_start_key: start, table_name: name.to_owned(), ..ScanRequest::default() };
+            let request =
+                ScanRequest { exclusive_start_key: start, table_name: name.to_owned(), ..ScanRequest::default() };
             let answer = self.0.scan(request).unwrap();
             for item in answer.items.into_iter().flatten() {
                 let (key, sequence) = (text(&item, "pk"), number(&item, "sk").unwrap());
