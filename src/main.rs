@@ -7,5 +7,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // FAILPOINTS=name=action, for tests; releases are built without.
+    #[cfg(feature = "failpoints")]
+    let _failpoints = fail::FailScenario::setup();
     nightshelf::cli::run(std::env::args_os())
 }

@@ -165,6 +165,17 @@ pub enum PublishError {
         /// What of it, and why not.
         why: String,
     },
+    /// The store could not be reached, or was busy, for as long as one tries.
+    #[error("gave up trying to {doing} in {store}")]
+    GaveUp {
+        /// The store.
+        store: String,
+        /// What was attempted, again and again.
+        doing: String,
+        /// Its last answer, or that there was none.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The store failed.
     #[error("cannot {doing} in {store}")]
     Store {

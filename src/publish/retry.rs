@@ -24,7 +24,7 @@ pub enum Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryPolicy {
-    /// Attempts of one row or request, the first included.
+    /// Attempts of one request, the first included; of a row, those in a row that got no row of its batch through.
     pub max_attempts: u32,
     /// Longest wait after the first attempt, in milliseconds; it doubles with each further one.
     pub base_ms: u64,
@@ -34,7 +34,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { max_attempts: 12, base_ms: 50, cap_ms: 5_000 }
+        Self { max_attempts: 16, base_ms: 50, cap_ms: 5_000 }
     }
 }
 

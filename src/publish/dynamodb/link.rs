@@ -110,6 +110,10 @@ impl Link {
                     source: Some(source),
                 }
             }
+            // Another time the answer may be another one.
+            _ if matches!(fault.failure, Failure::Throttled | Failure::Unclear) => {
+                PublishError::GaveUp { store, doing: doing.into(), source }
+            }
             _ => PublishError::Store { store, doing: doing.into(), source },
         }
     }
@@ -172,6 +176,8 @@ fn of_code(code: &str, status: Option<u16>) -> Failure {
             // An answer cut short carries no code.
             Some(200..300) => Failure::Unclear,
             Some(429) => Failure::Throttled,
+            // DynamoDB's errors have names: this one was cut short, or is not DynamoDB's.
+            Some(_) if code.is_empty() => Failure::Unclear,
             Some(_) => Failure::Refused,
         },
     }
@@ -187,6 +193,7 @@ mod tests {
         assert_eq!(of_code("InternalServerError", Some(500)), Failure::Unclear);
         assert_eq!(of_code("", Some(503)), Failure::Unclear);
         assert_eq!(of_code("", Some(200)), Failure::Unclear);
+        assert_eq!(of_code("", Some(400)), Failure::Unclear);
         assert_eq!(of_code("ValidationException", Some(400)), Failure::Refused);
         assert_eq!(of_code("ConditionalCheckFailedException", Some(400)), Failure::Condition);
     }

@@ -150,6 +150,22 @@ impl DynamoSink {
         }
     }
 
+    /// An outage after `begin` leaves rows that the same command again goes on from, whichever request met it.
+    fn resumable<T>(&self, outcome: Result<T, PublishError>) -> Result<T, PublishError> {
+        outcome.map_err(|error| {
+            let (Some(loading), PublishError::GaveUp { .. }) = (&self.loading, &error) else { return error };
+            let Outlet::Table(writer) = &loading.outlet else { return error };
+            let written = loading.entry.done + writer.progress.rows.load(Relaxed);
+            PublishError::PartlyPublished {
+                store: self.link.store.clone(),
+                sequence: RunSequence(loading.entry.sequence),
+                written,
+                failed: loading.index.saturating_sub(written),
+                source: Box::new(error),
+            }
+        })
+    }
+
     /// Takes rows in: all of them are counted, those that must be are sent.
     fn take(&mut self, rows: &Rows<'_>, changed: bool) -> Result<Tally, PublishError> {
         let (runtime, link, _, loading) = self.begun("write rows")?;
@@ -191,6 +207,70 @@ impl DynamoSink {
         }
         loading.tallies.entry(section).or_default().merge(&tally);
         Ok(tally)
+    }
+
+    fn take_leavers(&mut self, section: Section, keys: &[&str]) -> Result<(), PublishError> {
+        let (runtime, _, _, loading) = self.begun("write tombstones")?;
+        for key in keys {
+            let row = loading.encoder.tombstone(section, key)?;
+            if let Outlet::Estimate(estimate) = &mut loading.outlet {
+                estimate.n_gone += 1;
+            }
+            runtime.block_on(send(loading.entry.done, &mut loading.index, &mut loading.outlet, row))?;
+        }
+        Ok(())
+    }
+
+    fn verify_rows(&mut self, expected: &Expected) -> Result<(), PublishError> {
+        let (runtime, link, _, loading) = self.begun("verify")?;
+        if let Outlet::Table(writer) = &mut loading.outlet {
+            runtime.block_on(writer.flush())?;
+        }
+        fail::fail_point!("dynamodb-before-verify");
+        for section in Section::ALL {
+            let of = |side: &Expected| side.get(&section).copied().unwrap_or_default();
+            if let Some((what, expected, found)) = of(expected).first_difference(&of(&loading.tallies)) {
+                return Err(PublishError::Mismatch { store: link.store.clone(), section, what, expected, found });
+            }
+        }
+        if let Outlet::Table(_) = loading.outlet {
+            let range = (loading.entry.floor, loading.entry.sequence);
+            runtime.block_on(loading.sample.check(link, range))?;
+        }
+        let mut total = Tally::default();
+        loading.tallies.values().for_each(|tally| total.merge(tally));
+        loading.verified = Some(total);
+        Ok(())
+    }
+
+    fn move_pointer(&mut self) -> Result<Committed, PublishError> {
+        let (runtime, _, ledger, loading) = self.begun("commit")?;
+        let Some(total) = loading.verified else {
+            return Err(PublishError::OutOfOrder { doing: "commit", reason: "what was written has not been verified" });
+        };
+        let sequence = RunSequence(loading.entry.sequence);
+        let previous = match loading.outlet {
+            Outlet::Served => loading.before.previous,
+            Outlet::Table(_) => {
+                (loading.entry.n_lists, loading.entry.n_entries) = (total.n_lists, total.n_entries);
+                let outcome = runtime.block_on(ledger.commit(&loading.entry, &loading.before));
+                if let Err(PublishError::Superseded { by, .. }) = &outcome {
+                    loading.ended = Some(by.clone());
+                }
+                outcome?;
+                loading.before.current
+            }
+            Outlet::Estimate(_) => {
+                return Err(PublishError::OutOfOrder { doing: "commit", reason: "nothing was written, only added up" });
+            }
+        };
+        self.loading = None;
+        Ok(Committed {
+            sequence,
+            previous: previous.map(RunSequence),
+            n_lists: total.n_lists,
+            n_entries: total.n_entries,
+        })
     }
 }
 
@@ -250,23 +330,18 @@ impl Sink for DynamoSink {
     }
 
     fn write(&mut self, rows: &Rows<'_>) -> Result<Tally, PublishError> {
-        self.take(rows, true)
+        let outcome = self.take(rows, true);
+        self.resumable(outcome)
     }
 
     fn keep(&mut self, rows: &Rows<'_>) -> Result<Tally, PublishError> {
-        self.take(rows, false)
+        let outcome = self.take(rows, false);
+        self.resumable(outcome)
     }
 
     fn leave(&mut self, section: Section, keys: &[&str]) -> Result<(), PublishError> {
-        let (runtime, _, _, loading) = self.begun("write tombstones")?;
-        for key in keys {
-            let row = loading.encoder.tombstone(section, key)?;
-            if let Outlet::Estimate(estimate) = &mut loading.outlet {
-                estimate.n_gone += 1;
-            }
-            runtime.block_on(send(loading.entry.done, &mut loading.index, &mut loading.outlet, row))?;
-        }
-        Ok(())
+        let outcome = self.take_leavers(section, keys);
+        self.resumable(outcome)
     }
 
     fn shows_scores(&self) -> bool {
@@ -282,55 +357,13 @@ impl Sink for DynamoSink {
     }
 
     fn verify(&mut self, expected: &Expected) -> Result<(), PublishError> {
-        let (runtime, link, _, loading) = self.begun("verify")?;
-        if let Outlet::Table(writer) = &mut loading.outlet {
-            runtime.block_on(writer.flush())?;
-        }
-        fail::fail_point!("dynamodb-before-verify");
-        for section in Section::ALL {
-            let of = |side: &Expected| side.get(&section).copied().unwrap_or_default();
-            if let Some((what, expected, found)) = of(expected).first_difference(&of(&loading.tallies)) {
-                return Err(PublishError::Mismatch { store: link.store.clone(), section, what, expected, found });
-            }
-        }
-        if let Outlet::Table(_) = loading.outlet {
-            let range = (loading.entry.floor, loading.entry.sequence);
-            runtime.block_on(loading.sample.check(link, range))?;
-        }
-        let mut total = Tally::default();
-        loading.tallies.values().for_each(|tally| total.merge(tally));
-        loading.verified = Some(total);
-        Ok(())
+        let outcome = self.verify_rows(expected);
+        self.resumable(outcome)
     }
 
     fn commit(&mut self) -> Result<Committed, PublishError> {
-        let (runtime, _, ledger, loading) = self.begun("commit")?;
-        let Some(total) = loading.verified else {
-            return Err(PublishError::OutOfOrder { doing: "commit", reason: "what was written has not been verified" });
-        };
-        let sequence = RunSequence(loading.entry.sequence);
-        let previous = match loading.outlet {
-            Outlet::Served => loading.before.previous,
-            Outlet::Table(_) => {
-                (loading.entry.n_lists, loading.entry.n_entries) = (total.n_lists, total.n_entries);
-                let outcome = runtime.block_on(ledger.commit(&loading.entry, &loading.before));
-                if let Err(PublishError::Superseded { by, .. }) = &outcome {
-                    loading.ended = Some(by.clone());
-                }
-                outcome?;
-                loading.before.current
-            }
-            Outlet::Estimate(_) => {
-                return Err(PublishError::OutOfOrder { doing: "commit", reason: "nothing was written, only added up" });
-            }
-        };
-        self.loading = None;
-        Ok(Committed {
-            sequence,
-            previous: previous.map(RunSequence),
-            n_lists: total.n_lists,
-            n_entries: total.n_entries,
-        })
+        let outcome = self.move_pointer();
+        self.resumable(outcome)
     }
 
     fn abort(&mut self) -> Result<(), PublishError> {

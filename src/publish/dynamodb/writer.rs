@@ -38,6 +38,8 @@ const BATCH_ROWS: usize = 25;
 const WINDOW_ROWS: u64 = 600;
 /// Rows between two checkpoints.
 const CHECKPOINT_ROWS: u64 = 1_000;
+/// A row may be left unprocessed so many times as often as requests may fail.
+const UNLUCKY: u32 = 8;
 /// Requests under way at the start; the table shows soon whether it takes more.
 const FIRST_IN_FLIGHT: f64 = 8.0;
 
@@ -73,7 +75,10 @@ enum Order {
 struct Pending {
     /// Its place in the order of all rows.
     index: u64,
+    /// How often it was sent.
     attempts: u32,
+    /// How often since the table last took some row of a batch with it.
+    failures: u32,
     row: Encoded,
 }
 
@@ -188,7 +193,9 @@ impl Task {
         let mut flush: Option<oneshot::Sender<()>> = None;
         loop {
             self.wake();
-            self.send_batches(flush.is_some() || orders.is_empty());
+            // A full window with nothing under way gets no further rows to fill the batch with.
+            let is_stuck = !self.has_room() && self.sending.is_empty() && self.delayed.is_empty();
+            self.send_batches(flush.is_some() || orders.is_empty() || is_stuck);
             if self.acknowledged - self.checkpoint >= CHECKPOINT_ROWS {
                 self.save().await?;
             }
@@ -199,7 +206,7 @@ impl Task {
                 // Nobody waits for the answer of an abandoned publish.
                 let _ = done.send(());
             }
-            let room = flush.is_none() && self.next_index - self.acknowledged < WINDOW_ROWS;
+            let room = flush.is_none() && self.has_room();
             let wake_at = self.next_wake();
             tokio::select! {
                 Some(sent) = self.sending.join_next() => {
@@ -207,7 +214,7 @@ impl Task {
                 }
                 order = orders.recv(), if room => match order {
                     Some(Order::Write(row)) => {
-                        self.ready.push_back(Pending { index: self.next_index, attempts: 0, row: *row });
+                        self.ready.push_back(Pending { index: self.next_index, attempts: 0, failures: 0, row: *row });
                         self.next_index += 1;
                     }
                     Some(Order::Flush(done)) => flush = Some(done),
@@ -216,6 +223,11 @@ impl Task {
                 () = tokio::time::sleep(wake_at.unwrap_or_default().saturating_sub(self.start.elapsed())), if wake_at.is_some() => {}
             }
         }
+    }
+
+    /// Whether another row may be taken in.
+    fn has_room(&self) -> bool {
+        self.next_index - self.acknowledged < WINDOW_ROWS
     }
 
     /// Brings rows whose wait is over to the front.
@@ -294,13 +306,16 @@ impl Task {
                 if let Some(pace) = &mut self.pace {
                     pace.correct(taken.units - sent.reserved);
                 }
-                let (refused, acknowledged): (Vec<Pending>, Vec<Pending>) =
+                let (mut refused, acknowledged): (Vec<Pending>, Vec<Pending>) =
                     sent.rows.into_iter().partition(|pending| taken.refused.contains(&pending.row.key));
                 self.acknowledge(&acknowledged);
                 if refused.is_empty() {
                     // One more at a time for each window of answers without throttling.
                     self.limit = (self.limit + 1.0 / self.limit).min(self.link.config.max_in_flight as f64);
                     return Ok(());
+                }
+                if !acknowledged.is_empty() {
+                    refused.iter_mut().for_each(|pending| pending.failures = 0);
                 }
                 return self.again(refused, Failure::Throttled, "some rows were left unprocessed".into());
             }
@@ -320,7 +335,7 @@ impl Task {
     /// Puts rows back for another attempt, or ends the publish where there were enough.
     fn again(
         &mut self,
-        rows: Vec<Pending>,
+        mut rows: Vec<Pending>,
         failure: Failure,
         source: Box<dyn std::error::Error + Send + Sync>,
     ) -> Result<(), PublishError> {
@@ -329,8 +344,14 @@ impl Task {
         }
         let now = self.start.elapsed();
         // Rows that were turned away together wait together, so that they fill a batch again.
-        let most = rows.iter().map(|pending| pending.attempts).max().unwrap_or(1);
-        let Some(wait) = self.link.config.retry.wait(failure, most, draw()) else {
+        rows.iter_mut().for_each(|pending| pending.failures += 1);
+        let most = |count: fn(&Pending) -> u32| rows.iter().map(count).max().unwrap_or(1);
+        let retry = &self.link.config.retry;
+        // A busy table that takes some rows of each batch is no reason to wait long, or to give up: of enough rows, some are
+        // always unlucky, and the whole window waits for them. So failures without progress are what counts.
+        let is_unlucky = most(|pending| pending.attempts) >= retry.max_attempts.saturating_mul(UNLUCKY);
+        let wait = if is_unlucky { None } else { retry.wait(failure, most(|pending| pending.failures), draw()) };
+        let Some(wait) = wait else {
             return Err(PublishError::PartlyPublished {
                 store: self.link.store.clone(),
                 sequence: self.sequence(),

@@ -22,7 +22,7 @@ fn d3_a_third_of_everything_fails_and_nothing_is_lost() {
     let seed = seed("d3", 0xD3);
     let mut bench = Bench::new("");
     let mut results = Results::of("D3");
-    bench.build("a", &users(sized(20_000, 200_000), 1), 1);
+    bench.build("a", &users(sized(5_000, 200_000), 1), 1);
     let expected = bench.expected("a");
 
     let (code, calm_peak) = bench.start("a", &[]).wait_and_weigh();
@@ -52,12 +52,16 @@ fn d3_a_third_of_everything_fails_and_nothing_is_lost() {
     results.figure("faults", seen.n_injected());
     results.figure("requests / ideal", round(requests / ideal));
     results.figure("requests / (rows / 25)", round(requests / batches));
-    results.figure("most attempts an item", seen.most_attempts());
+    let (mean, unlucky) = seen.attempts(12);
+    results.figure("attempts an item", round(mean));
+    results.figure("items with more than 12, %", format!("{:.3}", unlucky * 100.0));
+    results.figure("most", seen.most_attempts());
     results.figure("more memory than without faults, MB", round(more_memory as f64 / 1e6));
     results.figure("seconds", round(seconds));
     results.ran();
     assert!(requests <= 2.0 * ideal, "seed {seed}: {requests} requests, {ideal:.0} would do");
-    assert!(seen.most_attempts() <= 12, "seed {seed}: an item was sent {} times", seen.most_attempts());
+    // By chance 0.51^12 = 0.03 % of the items fail twelve times, whatever a publisher does.
+    assert!(unlucky <= 0.001, "seed {seed}: {unlucky} of the items were sent more than 12 times");
     assert!(more_memory <= 64 << 20, "seed {seed}: {more_memory} bytes more");
     assert!(seen.largest_batch <= 25);
     results.finish(1);
@@ -68,9 +72,11 @@ fn d4_when_everything_fails_it_stops_and_resumes() {
     let _turn = alone();
     let seed = seed("d4", 0xD4);
     let mut random = Random::new(seed);
-    let mut bench = Bench::new("");
+    // Small ones give up sooner, so that the case ends sooner.
+    let patience = ["[publish.dynamodb.retry]\nmax_attempts = 6\ncap_ms = 400", ""];
+    let mut bench = Bench::new(patience[sized(0, 1)]);
     let mut results = Results::of("D4");
-    let n_users = sized(4_000, 200_000);
+    let n_users = sized(2_500, 200_000);
     for (edition, run) in (1..).zip(["a", "b"]) {
         bench.build(run, &users(n_users, edition), edition);
     }
@@ -118,9 +124,10 @@ fn d5_what_was_applied_but_failed_is_judged_right() {
     let _turn = alone();
     let seed = seed("d5", 0xD5);
     let mut random = Random::new(seed);
-    let mut bench = Bench::new("");
+    let patience = ["[publish.dynamodb.retry]\ncap_ms = 400", ""];
+    let mut bench = Bench::new(patience[sized(0, 1)]);
     let mut results = Results::of("D5");
-    let few: Users = users(sized(800, 5_000), 1);
+    let few: Users = users(sized(200, 5_000), 1);
     let many: Users = users(few.len(), 2);
     for (edition, (run, users)) in (1..).zip([("a", &few), ("b", &many)]) {
         bench.build(run, users, edition);
@@ -178,7 +185,7 @@ fn d5_what_was_applied_but_failed_is_judged_right() {
 #[test]
 fn d6_the_rate_is_kept() {
     let _turn = alone();
-    let rate = sized(800, 2_000);
+    let rate = sized(500, 2_000);
     let mut bench = Bench::new(&format!("max_write_units = {rate}"));
     let mut results = Results::of("D6");
     bench.build("a", &users(rate * sized(8, 100), 1), 1);

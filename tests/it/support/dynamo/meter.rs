@@ -45,6 +45,14 @@ impl Seen {
         self.attempts.values().copied().max().unwrap_or(0)
     }
 
+    /// In how many requests an item came: on average, and the share of items that came in more than `many`.
+    pub(crate) fn attempts(&self, many: u32) -> (f64, f64) {
+        let n = self.attempts.len().max(1) as f64;
+        let all: u64 = self.attempts.values().map(|attempts| u64::from(*attempts)).sum();
+        let more = self.attempts.values().filter(|attempts| **attempts > many).count();
+        (all as f64 / n, more as f64 / n)
+    }
+
     /// Write units a second: the most in any window of a second, and the mean from the first to the last write.
     pub(crate) fn rate(&self) -> (f64, f64) {
         let window = Duration::from_secs(1);

@@ -174,6 +174,11 @@ impl DynamoServer {
         self.asker().last_sequence(table)
     }
 
+    /// Rows from the start that a publish says are surely in the table, round all faults.
+    pub(crate) fn checkpoint(&self, table: &str, sequence: i64) -> i64 {
+        self.asker().checkpoint(table, sequence)
+    }
+
     /// A whole table, round all faults.
     pub(crate) fn table(&self, table: &str) -> Table {
         self.asker().table(table)
@@ -232,11 +237,15 @@ impl Shared {
         if !is_signed {
             return Ok(answered(error(400, "MissingAuthenticationTokenException", "the request is not signed")));
         }
+        let batch = if operation == "BatchWriteItem" { serde_json::from_slice(&body).ok() } else { None };
+        if let Some(batch) = &batch {
+            self.attempted(batch);
+        }
         let (fault, mut random) = self.fate(number, &operation, &body);
         if let Some(name) = fault.as_ref().map_or(None, |fate| Some(fate.name())) {
             *lock(&self.seen).injected.entry(name).or_default() += 1;
         }
-        let applied = |random: &mut Random| self.apply(&operation, &body, random);
+        let applied = |random: &mut Random| self.apply(&operation, &body, batch.clone(), random);
         match fault {
             None => Ok(answered(applied(&mut random))),
             Some(Fate::Dead | Fate::Fault(Fault::FailedBefore)) => Ok(answered(failed())),
@@ -266,6 +275,20 @@ impl Shared {
         }
     }
 
+    /// Counts a batch that came, whatever becomes of it.
+    fn attempted(&self, batch: &Value) {
+        let mut seen = lock(&self.seen);
+        for writes in
+            batch["RequestItems"].as_object().into_iter().flatten().filter_map(|(_, writes)| writes.as_array())
+        {
+            seen.largest_batch = seen.largest_batch.max(writes.len());
+            for item in writes.iter().map(item_of) {
+                let text = |path: &str| item.pointer(path).and_then(Value::as_str).unwrap_or("").to_owned();
+                *seen.attempts.entry((text("/pk/S"), text("/sk/N"))).or_default() += 1;
+            }
+        }
+    }
+
     fn fate(&self, number: u64, operation: &str, body: &[u8]) -> (Option<Fate>, Random) {
         let (plan, _) = &mut *lock(&self.plan);
         let mut random = Random::new(plan.seed ^ number.wrapping_mul(0xD6E8_FEB8_6659_FD93));
@@ -278,13 +301,8 @@ impl Shared {
     }
 
     /// Carries a request out; of a batch, what is not withheld.
-    fn apply(&self, operation: &str, body: &[u8], random: &mut Random) -> Answer {
-        if operation != "BatchWriteItem" {
-            return call(&self.database, operation, body);
-        }
-        let Ok(mut request) = serde_json::from_slice::<Value>(body) else {
-            return call(&self.database, operation, body);
-        };
+    fn apply(&self, operation: &str, body: &[u8], batch: Option<Value>, random: &mut Random) -> Answer {
+        let Some(mut request) = batch else { return call(&self.database, operation, body) };
         let now = Instant::now();
         let (mut withheld, mut n_applied, mut units) = (serde_json::Map::new(), 0, 0);
         {
@@ -292,11 +310,9 @@ impl Shared {
             let mut seen = lock(&self.seen);
             for (table, writes) in request["RequestItems"].as_object_mut().into_iter().flatten() {
                 let Some(writes) = writes.as_array_mut() else { continue };
-                seen.largest_batch = seen.largest_batch.max(writes.len());
                 let mut left_out = Vec::new();
                 writes.retain(|write| {
-                    let (key, cost) = key_and_units(write);
-                    *seen.attempts.entry(key).or_default() += 1;
+                    let cost = write_units(item_of(write));
                     let reason = if plan.chances.unprocessed > 0.0 && random.unit() < plan.chances.unprocessed {
                         Some(UNPROCESSED)
                     } else if bucket.as_mut().is_some_and(|bucket| !bucket.take(cost)) {
@@ -363,11 +379,8 @@ impl Fate {
     }
 }
 
-fn key_and_units(write: &Value) -> ((String, String), u64) {
-    let item =
-        write.pointer("/PutRequest/Item").or_else(|| write.pointer("/DeleteRequest/Key")).unwrap_or(&Value::Null);
-    let text = |path: &str| item.pointer(path).and_then(Value::as_str).unwrap_or("").to_owned();
-    ((text("/pk/S"), text("/sk/N")), write_units(item))
+fn item_of(write: &Value) -> &Value {
+    write.pointer("/PutRequest/Item").or_else(|| write.pointer("/DeleteRequest/Key")).unwrap_or(&Value::Null)
 }
 
 fn throttled(which: u64) -> Answer {

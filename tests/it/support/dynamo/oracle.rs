@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use dynoxide::{AttributeValue, Item, actions::scan::ScanRequest};
 use nightshelf::{artifacts::Run, recommendations::ListKind};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Asker;
 use crate::support::runs;
@@ -38,7 +39,7 @@ pub(crate) struct Table {
     /// By partition key, by sequence.
     pub(crate) rows: BTreeMap<String, BTreeMap<i64, Row>>,
     /// The items that begin with `!`, by partition key and sort key.
-    pub(crate) control: BTreeMap<(String, i64), Value>,
+    pub(crate) control: BTreeMap<(String, i64), Item>,
 }
 
 impl Table {
@@ -67,23 +68,22 @@ impl Asker {
     /// Reads a whole table.
     pub(crate) fn table(&self, name: &str) -> Table {
         let mut table = Table::default();
-        let mut start = Value::Null;
+        let mut start = None;
         loop {
-            let mut request = json!({"TableName": name, "ConsistentRead": true});
-            if !start.is_null() {
-                request["ExclusiveStartKey"] = start;
-            }
-            let mut answer = self.ask("Scan", &request);
-            for item in answer["Items"].as_array_mut().unwrap() {
-                let (key, sequence) = (text(item, "pk"), number(item, "sk").unwrap());
+            // Round the JSON, which would take most of the time.
+            let request =
+                ScanRequest { exclusive_start_key: start, table_name: name.to_owned(), ..ScanRequest::default() };
+            let answer = self.0.scan(request).unwrap();
+            for item in answer.items.into_iter().flatten() {
+                let (key, sequence) = (text(&item, "pk"), number(&item, "sk").unwrap());
                 if key.starts_with('!') {
-                    table.control.insert((key, sequence), item.take());
+                    table.control.insert((key, sequence), item);
                 } else {
-                    table.rows.entry(key).or_default().insert(sequence, row(item));
+                    table.rows.entry(key).or_default().insert(sequence, row(&item));
                 }
             }
-            start = answer["LastEvaluatedKey"].take();
-            if start.is_null() {
+            start = answer.last_evaluated_key;
+            if start.is_none() {
                 break;
             }
         }
@@ -93,21 +93,28 @@ impl Asker {
 
     /// The pointer, by a consistent read.
     pub(crate) fn pointer(&self, table: &str) -> Option<Pointer> {
-        let key = json!({"pk": {"S": "!pointer"}, "sk": {"N": "0"}});
-        let answer = self.ask("GetItem", &json!({"TableName": table, "Key": key, "ConsistentRead": true}));
-        answer.get("Item").map(pointer)
+        self.control(table, "!pointer", 0).as_ref().map(pointer)
     }
 
     /// The newest sequence that a publisher has drawn.
     pub(crate) fn last_sequence(&self, table: &str) -> i64 {
-        let key = json!({"pk": {"S": "!sequence"}, "sk": {"N": "0"}});
-        let answer = self.ask("GetItem", &json!({"TableName": table, "Key": key, "ConsistentRead": true}));
-        answer.get("Item").and_then(|item| number(item, "last")).unwrap_or(0)
+        self.control(table, "!sequence", 0).and_then(|item| number(&item, "last")).unwrap_or(0)
+    }
+
+    /// Rows from the start that a publish says are surely in the table.
+    pub(crate) fn checkpoint(&self, table: &str, sequence: i64) -> i64 {
+        self.control(table, "!run", sequence).and_then(|item| number(&item, "done")).unwrap_or(0)
+    }
+
+    fn control(&self, table: &str, key: &str, sequence: i64) -> Option<Item> {
+        let key = json!({"pk": {"S": key}, "sk": {"N": sequence.to_string()}});
+        let mut answer = self.ask("GetItem", &json!({"TableName": table, "Key": key, "ConsistentRead": true}));
+        answer.get_mut("Item").map(|item| serde_json::from_value(item.take()).unwrap())
     }
 
     /// One key as a reader with this pointer sees it: the sequence of the row and what it says.
     pub(crate) fn read(&self, table: &str, key: &str, pointer: &Pointer) -> Option<(i64, Row)> {
-        let answer = self.ask(
+        let mut answer = self.ask(
             "Query",
             &json!({
                 "TableName": table,
@@ -121,20 +128,26 @@ impl Asker {
                 "Limit": 1,
             }),
         );
-        let item = answer["Items"].as_array()?.first()?;
-        Some((number(item, "sk")?, row(item)))
+        let item: Item = serde_json::from_value(answer["Items"].as_array_mut()?.first_mut()?.take()).unwrap();
+        Some((number(&item, "sk")?, row(&item)))
     }
 }
 
-fn text(item: &Value, name: &str) -> String {
-    item[name]["S"].as_str().unwrap_or("").to_owned()
+fn text(item: &Item, name: &str) -> String {
+    match item.get(name) {
+        Some(AttributeValue::S(text)) => text.clone(),
+        _ => String::new(),
+    }
 }
 
-fn number(item: &Value, name: &str) -> Option<i64> {
-    item[name]["N"].as_str()?.parse().ok()
+fn number(item: &Item, name: &str) -> Option<i64> {
+    match item.get(name)? {
+        AttributeValue::N(text) => text.parse().ok(),
+        _ => None,
+    }
 }
 
-fn pointer(item: &Value) -> Pointer {
+fn pointer(item: &Item) -> Pointer {
     Pointer {
         current: number(item, "current").unwrap(),
         floor: number(item, "floor").unwrap(),
@@ -143,13 +156,20 @@ fn pointer(item: &Value) -> Pointer {
     }
 }
 
-fn row(item: &Value) -> Row {
+fn row(item: &Item) -> Row {
     // Entries are plain ids, or maps of id and score.
-    let id = |entry: &Value| entry["S"].as_str().or_else(|| entry["M"]["i"]["S"].as_str()).map(str::to_owned).unwrap();
-    let entries = item["l"]["L"].as_array().map(|entries| entries.iter().map(id).collect());
-    let gone = item["gone"]["BOOL"] == true;
-    assert_eq!(entries.is_none(), gone, "a row has either a list or `gone`: {item}");
-    Row { items: entries, source: text(item, "s"), ttl: number(item, "ttl") }
+    let id = |entry: &AttributeValue| match entry {
+        AttributeValue::S(id) => id.clone(),
+        AttributeValue::M(entry) => text(entry, "i"),
+        other => panic!("an entry is {other:?}"),
+    };
+    let items = match item.get("l") {
+        Some(AttributeValue::L(entries)) => Some(entries.iter().map(id).collect()),
+        _ => None,
+    };
+    let is_gone = item.get("gone") == Some(&AttributeValue::BOOL(true));
+    assert_eq!(items.is_none(), is_gone, "a row has either a list or `gone`: {item:?}");
+    Row { items, source: text(item, "s"), ttl: number(item, "ttl") }
 }
 
 /// What readers must see of a run.
