@@ -13,6 +13,7 @@ mod report;
 mod run_directory;
 mod s3;
 mod sinks;
+mod sql_faults;
 mod support;
 mod synth;
 mod tune;

@@ -1,6 +1,6 @@
 //! The stores that a config names.
 
-use crate::publish::{PostgresSink, PublishConfig, PublishError, Sink, SqliteConfig, SqliteSink, Target};
+use crate::publish::{MySqlSink, PostgresSink, PublishConfig, PublishError, Sink, SqliteConfig, SqliteSink, Target};
 
 /// A store, opened.
 pub struct Store {
@@ -26,6 +26,9 @@ pub fn open_store(target: Target, config: &PublishConfig) -> Result<Store, Publi
             let config = &config.postgres;
             Store { sink: Box::new(PostgresSink::open(config)?), place: config.place(), keep: config.keep }
         }
-        Target::Mysql => unimplemented!(),
+        Target::Mysql => {
+            let config = &config.mysql;
+            Store { sink: Box::new(MySqlSink::open(config)?), place: config.place(), keep: config.keep }
+        }
     })
 }

@@ -64,6 +64,12 @@ fn for_each(
                 n_rows += each(&Rows::Lists(section, &table.batch()))?;
             }
         }
+        None if section == Section::Campaigns => {
+            let mut reader = run.member_reader(&file.path)?;
+            while let Some(table) = reader.next()? {
+                n_rows += each(&Rows::Members(&table.batch()))?;
+            }
+        }
         None => return Ok(()),
     }
     if Some(n_rows) == file.rows {

@@ -18,7 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nightshelf::publish::{PostgresConfig, PostgresSink, Section};
+use nightshelf::publish::{MySqlConfig, MySqlSink, PostgresConfig, PostgresSink, Section};
+
+use super::sql::Speaks as _;
 
 /// What the servers' users log in with.
 pub(crate) const PASSWORD: &str = "canary-5f2c7e";
@@ -62,6 +64,12 @@ pub(crate) fn is_skipped(kind: &str) -> bool {
 /// The Postgres server, started by whoever asks first.
 pub(crate) fn postgres() -> &'static Server {
     static SERVER: LazyLock<Server> = LazyLock::new(|| start_postgres(true));
+    &SERVER
+}
+
+/// The MariaDB server, started by whoever asks first.
+pub(crate) fn mariadb() -> &'static Server {
+    static SERVER: LazyLock<Server> = LazyLock::new(start_mariadb);
     &SERVER
 }
 
@@ -235,4 +243,62 @@ fn fresh(prefix: &str) -> String {
 pub(crate) fn fresh_postgres() -> PostgresConfig {
     let server = postgres();
     PostgresConfig { schema: fresh("test"), ..login_postgres(&server.folder, server.port) }
+}
+
+fn start_mariadb() -> Server {
+    let (folder, port) = (folder(), free_port());
+    let ca = write_certificate(&folder);
+    let argument = |name: &str, file: &str| format!("--{name}={}", folder.join(file).display());
+    let mut install = arguments(&program("mariadb-install-db", "mariadb-server"));
+    install.extend(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"].map(String::from));
+    install.push(argument("datadir", "data"));
+    run(install);
+    let init = format!(
+        "CREATE USER nightshelf@'%' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT ALL ON *.* TO nightshelf@'%' WITH GRANT OPTION;\nCREATE DATABASE nightshelf;\n"
+    );
+    fs::write(folder.join("init.sql"), init).unwrap();
+    give(&folder.join("init.sql"));
+    let mut server = arguments(&program("mariadbd", "mariadb-server"));
+    server.extend([
+        "--no-defaults".into(),
+        argument("datadir", "data"),
+        argument("socket", "socket"),
+        argument("init-file", "init.sql"),
+        argument("ssl-cert", "server.crt"),
+        argument("ssl-key", "server.key"),
+        format!("--port={port}"),
+    ]);
+    let settings = [
+        "--bind-address=127.0.0.1",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-buffer-pool-size=256M",
+        "--innodb-log-file-size=256M",
+        "--max-connections=200",
+        "--skip-name-resolve",
+    ];
+    server.extend(settings.map(String::from));
+    let config = login_mariadb(&folder, port);
+    let keeper = keep(&folder, "KILL", server, || MySqlSink::open(&config).is_ok());
+    Server { folder, port, ca, _keeper: keeper }
+}
+
+fn login_mariadb(folder: &Path, port: u16) -> MySqlConfig {
+    MySqlConfig {
+        host: text(&folder.join("socket")),
+        port,
+        user: "nightshelf".into(),
+        password_file: Some(text(&folder.join("password"))),
+        sections: sections(),
+        ..Default::default()
+    }
+}
+
+/// A config for a database of its own, which is made.
+pub(crate) fn fresh_mariadb() -> MySqlConfig {
+    let server = mariadb();
+    let config = login_mariadb(&server.folder, server.port);
+    let database = fresh("test");
+    super::sql::mysql(&config).run(&format!("CREATE DATABASE {database}"));
+    MySqlConfig { database, ..config }
 }
