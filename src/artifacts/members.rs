@@ -285,6 +285,24 @@ impl MemberTable {
         })
     }
 
+    /// How many members there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The user of row `row`.
+    #[must_use]
+    pub fn key(&self, row: usize) -> &str {
+        self.users.value(row)
+    }
+
     /// The members as the batch that publishing speaks of.
     #[must_use]
     pub fn batch(&self) -> MemberBatch<'_> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MySqlConfig, PostgresConfig};
+use super::{DynamoConfig, MySqlConfig, PostgresConfig};
 
 /// A kind of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +10,8 @@ use super::{MySqlConfig, PostgresConfig};
 pub enum Target {
     /// One SQLite file.
     Sqlite,
+    /// A DynamoDB table.
+    DynamoDb,
     /// A Postgres server.
     Postgres,
     /// A MariaDB or MySQL server.
@@ -22,6 +24,7 @@ impl Target {
     pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
+            Self::DynamoDb => "dynamodb",
             Self::Postgres => "postgres",
             Self::Mysql => "mysql",
         }
@@ -29,13 +32,15 @@ impl Target {
 }
 
 /// `[publish]`: where a build's run goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PublishConfig {
     /// The stores that a build publishes to: `["sqlite"]`, or `[]` for none.
     pub targets: Vec<Target>,
     /// The SQLite file.
     pub sqlite: SqliteConfig,
+    /// The DynamoDB table.
+    pub dynamodb: DynamoConfig,
     /// The Postgres server.
     pub postgres: PostgresConfig,
     /// The MariaDB or MySQL server.
@@ -57,6 +62,7 @@ impl Default for PublishConfig {
         Self {
             targets: vec![Target::Sqlite],
             sqlite: SqliteConfig::default(),
+            dynamodb: DynamoConfig::default(),
             postgres: PostgresConfig::default(),
             mysql: MySqlConfig::default(),
         }
@@ -81,6 +87,7 @@ impl PublishConfig {
         if self.sqlite.keep == 0 {
             return Err(format!("{path}.sqlite.keep must be at least 1 (the current run), is 0"));
         }
+        self.dynamodb.check(&format!("{path}.dynamodb"))?;
         self.postgres.check(&format!("{path}.postgres"))?;
         self.mysql.check(&format!("{path}.mysql"))
     }

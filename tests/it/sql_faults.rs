@@ -45,7 +45,7 @@ fn publish_in_pieces(
         }
         write(sink, piece)?;
     }
-    sink.verify(&expected(data))?;
+    sink.verify(&expected(&*sink, data))?;
     sink.commit()?;
     Ok(sequence)
 }
@@ -149,7 +149,7 @@ fn lost_answers(store: &dyn Store, proxy: &Proxy, sink: &mut dyn Sink, commit: &
             let before = sink.status().unwrap();
             let sequence = sink.begin(&header("lost")).unwrap().sequence;
             write(sink, &data).unwrap();
-            sink.verify(&expected(&data)).unwrap();
+            sink.verify(&expected(&*sink, &data)).unwrap();
             proxy.arm(commit, cut);
             let committed = sink.commit().unwrap();
             assert!(!proxy.is_armed(), "the connection was not cut");

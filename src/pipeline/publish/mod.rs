@@ -1,6 +1,7 @@
 //! A run directory into the stores that others read.
 
 mod stores;
+mod tables;
 mod write;
 
 use std::path::Path;
@@ -13,7 +14,7 @@ use crate::{
 };
 
 use super::{Observer, PipelineError};
-pub use stores::{Store, open_store};
+pub use stores::{Store, migrate_store, open_store};
 use write::{expected_of, write_all};
 
 /// A run that a store serves now.

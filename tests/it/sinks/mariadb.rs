@@ -81,7 +81,7 @@ fn keys_that_are_too_long_are_refused_with_the_row() {
     write(&mut *sink, &fits.clone().into()).unwrap();
     let error = write(&mut *sink, &list(kind, &"é".repeat(513), &[]).into()).unwrap_err();
     assert!(matches!(&error, PublishError::Unstorable { key, .. } if key.chars().count() == 513), "{error}");
-    sink.verify(&super::expected(&fits.clone().into())).unwrap();
+    sink.verify(&super::expected(&*sink, &fits.clone().into())).unwrap();
     sink.commit().unwrap();
     assert_eq!(store.read(), shown(&fits.into()));
 }

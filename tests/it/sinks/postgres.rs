@@ -141,7 +141,7 @@ fn only_configured_sections_are_taken() {
     let members = Data { lists: Vec::new(), ..all };
     publish(&mut *sink, "members", &members).unwrap();
     assert_eq!(store.read(), shown(&members));
-    assert_eq!(sink.audit().unwrap()[&Section::Campaigns], expected(&members)[&Section::Campaigns]);
+    assert_eq!(sink.audit().unwrap()[&Section::Campaigns], expected(&*sink, &members)[&Section::Campaigns]);
 }
 
 #[test]

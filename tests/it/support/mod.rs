@@ -1,5 +1,6 @@
 //! What several tests need.
 
+pub(crate) mod dynamo;
 pub(crate) mod certificates;
 pub(crate) mod ingest;
 pub(crate) mod program;
