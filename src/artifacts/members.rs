@@ -55,7 +55,9 @@ pub fn campaign_path(name: &str, part: usize) -> Result<String, ArtifactError> {
         return refuse("a campaign's name has 1 to 128 characters");
     }
     if name.starts_with('.') || name.contains(|c: char| c.is_control() || c == '/' || c == '\\') {
-        return refuse("a campaign's name is that of a folder: without `/`, `\\`, control characters, and no `.` in front");
+        return refuse(
+            "a campaign's name is that of a folder: without `/`, `\\`, control characters, and no `.` in front",
+        );
     }
     Ok(format!("{CAMPAIGNS}/{name}/part-{part:03}.parquet"))
 }
@@ -153,10 +155,8 @@ impl MemberWriter {
 
     fn flush(&mut self) -> Result<(), ArtifactError> {
         let pending = std::mem::take(&mut self.pending);
-        let batch = encode(&self.schema, &pending).map_err(|error| ArtifactError::Encode {
-            path: self.rows.path().to_owned(),
-            source: error.into(),
-        })?;
+        let batch = encode(&self.schema, &pending)
+            .map_err(|error| ArtifactError::Encode { path: self.rows.path().to_owned(), source: error.into() })?;
         self.rows.write(&batch)
     }
 }

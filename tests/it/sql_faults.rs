@@ -51,7 +51,11 @@ fn publish_in_pieces(
 }
 
 /// S1: whatever is loaded when a session ends is never seen, a rerun works, and nothing of it is left.
-fn sessions_ended_mid_load<S: Store>(store: &S, end_sessions: &mut dyn FnMut(), what_is_left: &mut dyn FnMut() -> BTreeSet<i64>) {
+fn sessions_ended_mid_load<S: Store>(
+    store: &S,
+    end_sessions: &mut dyn FnMut(),
+    what_is_left: &mut dyn FnMut() -> BTreeSet<i64>,
+) {
     let mut random = Random::new(SEED);
     let mut served = run_of("before");
     publish(&mut *store.sink(), "before", &served).unwrap();
@@ -99,7 +103,8 @@ fn s1_postgres_sessions_ended_mid_load() {
     let schema = store.config.schema.clone();
     let mut other = sql::postgres(&PostgresConfig { user: "nightshelf".into(), ..store.config.clone() });
     let mut end_sessions = || {
-        let ended = admin.rows(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{user}'"));
+        let ended =
+            admin.rows(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{user}'"));
         assert!(!ended.is_empty());
     };
     let mut what_is_left = || {
@@ -125,15 +130,15 @@ fn s1_mariadb_sessions_ended_mid_load() {
     let mut other = store.reader();
     store.config.user.clone_from(&user);
     let mut end_sessions = || {
-        let sessions =
-            admin.rows(&format!("SELECT id FROM information_schema.processlist WHERE user = '{user}'"));
+        let sessions = admin.rows(&format!("SELECT id FROM information_schema.processlist WHERE user = '{user}'"));
         assert!(!sessions.is_empty());
         for session in sessions {
             admin.run(&format!("KILL {}", session[0].clone().unwrap()));
         }
     };
     let mut what_is_left = || {
-        let tables = ["recommendations", "similar_items", "popular", "campaign_members", "campaign_runs", "publish_runs"];
+        let tables =
+            ["recommendations", "similar_items", "popular", "campaign_members", "campaign_runs", "publish_runs"];
         let rows = tables.iter().flat_map(|table| other.rows(&format!("SELECT DISTINCT sequence FROM {table}")));
         rows.map(|mut row| row.remove(0).unwrap().parse().unwrap()).collect()
     };

@@ -92,7 +92,8 @@ pub fn publish_into(
         at_hand: comparable.map(|other| other.manifest().content_sha256.clone()).collect(),
     };
     let begun = sink.begin(&header)?;
-    let base = begun.base.as_ref().and_then(|hash| others.iter().find(|other| other.manifest().content_sha256 == *hash));
+    let base =
+        begun.base.as_ref().and_then(|hash| others.iter().find(|other| other.manifest().content_sha256 == *hash));
     let written = write_all(run, base, sink, on).and_then(|expected| {
         sink.verify(&expected)?;
         Ok(sink.commit()?)

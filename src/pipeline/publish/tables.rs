@@ -87,7 +87,11 @@ impl Table {
             Self::Lists(table) => {
                 let mut batch = ListBatch::default();
                 for row in rows {
-                    batch.push(table.key(row), table.items(row).zip(table.scores(row).iter().copied()), table.source(row));
+                    batch.push(
+                        table.key(row),
+                        table.items(row).zip(table.scores(row).iter().copied()),
+                        table.source(row),
+                    );
                 }
                 each(&Rows::Lists(section, &batch))
             }
@@ -106,7 +110,10 @@ impl Table {
                 }
                 let mut batch = MemberBatch { campaign: all.campaign, ..Default::default() };
                 let chosen: std::collections::BTreeSet<usize> = rows.collect();
-                all.rows().enumerate().filter(|(at, _)| chosen.contains(at)).for_each(|(_, member)| batch.push(&member));
+                all.rows()
+                    .enumerate()
+                    .filter(|(at, _)| chosen.contains(at))
+                    .for_each(|(_, member)| batch.push(&member));
                 each(&Rows::Members(&batch))
             }
         }

@@ -41,12 +41,7 @@ pub(super) enum Fate {
 
 impl Fate {
     /// Reads the ledger's state, and the pointer beside it.
-    pub(super) fn of(
-        sequence: RunSequence,
-        state: Option<&str>,
-        current: Option<i64>,
-        previous: Option<i64>,
-    ) -> Self {
+    pub(super) fn of(sequence: RunSequence, state: Option<&str>, current: Option<i64>, previous: Option<i64>) -> Self {
         match state {
             Some("committed") => {
                 let previous = previous.filter(|_| current == Some(sequence.0)).map(RunSequence);

@@ -82,7 +82,8 @@ fn serve(client: TcpStream, server: TcpStream, shared: &Shared) {
     while let Ok(n @ 1..) = from_client.read(&mut bytes) {
         shared.sent.lock().unwrap().extend_from_slice(&bytes[..n]);
         let mut armed = shared.armed.lock().unwrap();
-        let matches = armed.as_ref().is_some_and(|(pattern, _)| bytes[..n].windows(pattern.len()).any(|at| at == *pattern));
+        let matches =
+            armed.as_ref().is_some_and(|(pattern, _)| bytes[..n].windows(pattern.len()).any(|at| at == *pattern));
         let cut = if matches { armed.take().map(|(_, cut)| cut) } else { None };
         drop(armed);
         if cut == Some(Cut::Before) {

@@ -63,7 +63,7 @@ pub(crate) fn is_skipped(kind: &str) -> bool {
 
 /// The Postgres server, started by whoever asks first.
 pub(crate) fn postgres() -> &'static Server {
-    static SERVER: LazyLock<Server> = LazyLock::new(|| start_postgres(true));
+    static SERVER: LazyLock<Server> = LazyLock::new(start_postgres);
     &SERVER
 }
 
@@ -191,26 +191,28 @@ fn text(path: &Path) -> String {
 }
 
 /// Starts a Postgres server.
-pub(crate) fn start_postgres(with_tls: bool) -> Server {
+pub(crate) fn start_postgres() -> Server {
     let (folder, port) = (folder(), free_port());
     let data = folder.join("data");
     let ca = write_certificate(&folder);
     let mut initdb = arguments(&program("initdb", "postgresql"));
     initdb.extend(["-D".into(), text(&data), "--pwfile".into(), text(&folder.join("password"))]);
-    initdb.extend(["-U", "nightshelf", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"].map(String::from));
+    initdb
+        .extend(["-U", "nightshelf", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"].map(String::from));
     run(initdb);
     let mut server = arguments(&program("postgres", "postgresql"));
     server.extend(["-D".into(), text(&data), "-p".into(), port.to_string(), "-h".into(), "127.0.0.1".into()]);
     server.extend(["-k".into(), text(&folder)]);
-    let mut settings = vec![("fsync", "off".into()), ("max_connections", "200".into()), ("max_wal_size", "4GB".into())];
-    if with_tls {
-        settings.push(("ssl", "on".into()));
-        settings.push(("ssl_cert_file", text(&folder.join("server.crt"))));
-        settings.push(("ssl_key_file", text(&folder.join("server.key"))));
-    }
-    for (name, value) in settings {
-        server.extend(["-c".into(), format!("{name}={value}")]);
-    }
+    let certificate = format!(
+        "ssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\n",
+        folder.join("server.crt").display(),
+        folder.join("server.key").display()
+    );
+    // In the file, not in the arguments: those could not be changed later.
+    let settings = format!("{certificate}fsync = off\nmax_connections = 200\nmax_wal_size = 4GB\n");
+    let mut file = fs::read_to_string(data.join("postgresql.conf")).unwrap();
+    file.push_str(&settings);
+    fs::write(data.join("postgresql.conf"), file).unwrap();
     let config = login_postgres(&folder, port);
     let keeper = keep(&folder, "QUIT", server, || PostgresSink::open(&config).is_ok());
     Server { folder, port, ca, _keeper: keeper }
@@ -241,11 +243,11 @@ fn fresh(prefix: &str) -> String {
 
 /// A config for a schema of its own.
 pub(crate) fn fresh_postgres() -> PostgresConfig {
-    let server = postgres();
-    PostgresConfig { schema: fresh("test"), ..login_postgres(&server.folder, server.port) }
+    PostgresConfig { schema: fresh("test"), ..postgres().postgres_config() }
 }
 
-fn start_mariadb() -> Server {
+/// Starts a MariaDB server.
+pub(crate) fn start_mariadb() -> Server {
     let (folder, port) = (folder(), free_port());
     let ca = write_certificate(&folder);
     let argument = |name: &str, file: &str| format!("--{name}={}", folder.join(file).display());
@@ -296,9 +298,20 @@ fn login_mariadb(folder: &Path, port: u16) -> MySqlConfig {
 
 /// A config for a database of its own, which is made.
 pub(crate) fn fresh_mariadb() -> MySqlConfig {
-    let server = mariadb();
-    let config = login_mariadb(&server.folder, server.port);
+    let config = mariadb().mariadb_config();
     let database = fresh("test");
     super::sql::mysql(&config).run(&format!("CREATE DATABASE {database}"));
     MySqlConfig { database, ..config }
+}
+
+impl Server {
+    /// A login as its administrator, over its socket.
+    pub(crate) fn postgres_config(&self) -> PostgresConfig {
+        login_postgres(&self.folder, self.port)
+    }
+
+    /// A login as its administrator, over its socket.
+    pub(crate) fn mariadb_config(&self) -> MySqlConfig {
+        login_mariadb(&self.folder, self.port)
+    }
 }

@@ -102,7 +102,8 @@ impl Session {
 
     /// Ends another session of the same user, if it still lives.
     pub(super) async fn end(&mut self, other: u64) -> sqlx::Result<()> {
-        let sql = "SELECT 1 FROM information_schema.processlist WHERE id = ? AND user = SUBSTRING_INDEX(USER(), '@', 1)";
+        let sql =
+            "SELECT 1 FROM information_schema.processlist WHERE id = ? AND user = SUBSTRING_INDEX(USER(), '@', 1)";
         if sqlx::query(sql).bind(other).fetch_optional(&mut self.connection).await?.is_none() {
             return Ok(());
         }

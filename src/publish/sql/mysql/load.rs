@@ -1,6 +1,6 @@
 //! Writing a run's rows and reading them back.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, ops::Range, time::Instant};
 
 use sqlx::{AssertSqlSafe, Row, mysql::MySqlRow};
 
@@ -23,11 +23,7 @@ const STATEMENT_BYTES: usize = 4 * 1024 * 1024;
 const FETCH_ROWS: usize = 2_000;
 
 /// Draws a sequence and shows that its publisher lives.
-pub(super) async fn begin(
-    store: &Store,
-    session: &mut Session,
-    header: &RunHeader,
-) -> Result<Loading, PublishError> {
+pub(super) async fn begin(store: &Store, session: &mut Session, header: &RunHeader) -> Result<Loading, PublishError> {
     let failed = || store.failed("begin a run");
     session.run("START TRANSACTION").await.map_err(failed())?;
     let outcome = begin_locked(session, header).await;
@@ -78,8 +74,7 @@ pub(super) async fn check_current(
     let lock = if and_lock { " FOR UPDATE" } else { "" };
     let sql = format!("SELECT epoch, current FROM publish_pointer WHERE id = 1{lock}");
     let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut session.connection).await.map_err(failed())?;
-    let (epoch, current): (i64, Option<i64>) =
-        (row.try_get(0).map_err(failed())?, row.try_get(1).map_err(failed())?);
+    let (epoch, current): (i64, Option<i64>) = (row.try_get(0).map_err(failed())?, row.try_get(1).map_err(failed())?);
     if epoch != loading.epoch {
         return Err(store.moved(loading.sequence, epoch - loading.epoch, current));
     }
@@ -143,11 +138,8 @@ async fn duplicate_of(
 ) -> sqlx::Result<String> {
     let (campaign, keys) = encoded.keys(chunk);
     let of_campaign = if campaign.is_some() { " AND campaign = ?" } else { "" };
-    let sql = format!(
-        "SELECT 1 FROM {} WHERE sequence = ? AND {} = ?{of_campaign}",
-        table(section),
-        section.key_column()
-    );
+    let sql =
+        format!("SELECT 1 FROM {} WHERE sequence = ? AND {} = ?{of_campaign}", table(section), section.key_column());
     let mut seen = BTreeSet::new();
     for key in keys {
         let mut query = sqlx::query(AssertSqlSafe(sql.as_str())).bind(sequence.0).bind((*key).to_owned());
@@ -176,7 +168,9 @@ pub(super) async fn verify(
     let mut total = Tally::default();
     check_current(store, session, loading, false).await?;
     for &section in sections {
+        let start = Instant::now();
         let found = tally(session, section, sequence).await.map_err(store.failed("read back what was written"))?;
+        tracing::debug!(section = section.name(), ms = start.elapsed().as_millis(), "rows read back");
         let wanted = expected.get(&section).copied().unwrap_or_default();
         if let Some((what, expected, found)) = wanted.first_difference(&found) {
             return Err(PublishError::Mismatch { store: store.name.clone(), section, what, expected, found });

@@ -242,9 +242,8 @@ impl Sink for MySqlSink {
         let loading = begun(self.loading.as_mut(), "verify")?;
         end_transaction(link, loading)?;
         let sections = &self.sections;
-        let total = link.on(true, async |store, session| {
-            load::verify(store, session, sections, loading, expected).await
-        })?;
+        let total =
+            link.on(true, async |store, session| load::verify(store, session, sections, loading, expected).await)?;
         loading.verified = Some(total);
         fail::fail_point!("publish-mysql-verified");
         Ok(())

@@ -51,11 +51,7 @@ pub(super) async fn commit(
     }
 }
 
-async fn commit_locked(
-    session: &mut Session,
-    loading: &Loading,
-    total: Tally,
-) -> sqlx::Result<Option<RunSequence>> {
+async fn commit_locked(session: &mut Session, loading: &Loading, total: Tally) -> sqlx::Result<Option<RunSequence>> {
     sqlx::query(
         "UPDATE publish_runs SET state = 'committed', committed_at = ?, n_lists = ?, n_entries = ? WHERE sequence = ?",
     )

@@ -47,7 +47,9 @@ pub(super) async fn give_up(session: &mut Session, sequence: RunSequence, state:
             .execute(&mut session.connection)
             .await?
             .rows_affected();
-        session.run(format!("UPDATE publish_pointer SET previous = NULL WHERE id = 1 AND previous = {sequence}")).await?;
+        session
+            .run(format!("UPDATE publish_pointer SET previous = NULL WHERE id = 1 AND previous = {sequence}"))
+            .await?;
         Ok(changed > 0)
     }
     .await;

@@ -67,7 +67,9 @@ impl<'r, 'a> Encoded<'r, 'a> {
     pub(super) fn bytes(&self, chunk: Range<usize>) -> usize {
         let beside = |at: usize| match self.rows {
             Rows::Lists(_, lists) => lists.keys[at].len() + lists.sources.get(at).map_or(0, |source| source.len()),
-            Rows::Members(members) => members.lists.keys[at].len() + members.campaign.len() + members.variables[at].len(),
+            Rows::Members(members) => {
+                members.lists.keys[at].len() + members.campaign.len() + members.variables[at].len()
+            }
             Rows::Profiles(_) => 0,
         };
         chunk.map(|at| self.texts[at].0.len() + beside(at) + 64).sum()

@@ -201,10 +201,7 @@ fn views(collation: &str) -> Vec<String> {
     }
     for (name, columns) in [
         ("campaign_runs", "c.campaign, c.n_members, c.n_send, c.n_holdout"),
-        (
-            "campaign_members",
-            "c.campaign, c.user_id, c.`rank`, c.score, c.arm, c.reason, c.items, c.variables",
-        ),
+        ("campaign_members", "c.campaign, c.user_id, c.`rank`, c.score, c.arm, c.reason, c.items, c.variables"),
     ] {
         let from = format!("FROM publish_pointer AS p JOIN {name} AS c ON c.sequence = p.current WHERE p.id = 1");
         views.push((name, format!("SELECT {columns} {from}")));

@@ -31,7 +31,8 @@ use link::{Backend, Session};
 use schema::Names;
 
 /// What Postgres text and B-trees hold: an index entry is at most a third of a page.
-const LIMITS: Limits = Limits { holds_nul: false, max_key_bytes: 2_000, max_key_chars: usize::MAX, max_campaign_chars: 200 };
+const LIMITS: Limits =
+    Limits { holds_nul: false, max_key_bytes: 2_000, max_key_chars: usize::MAX, max_campaign_chars: 200 };
 
 /// A COPY is ended after so much text, and the pointer looked at again.
 const COPY_BYTES: u64 = 256 * 1024 * 1024;
@@ -134,9 +135,9 @@ impl PostgresSink {
         if let Some(connection) = connection.filter(|_| !is_lost) {
             self.link = Link::Idle(Session { connection, backend });
         }
-        outcome.map(drop).map_err(|error| {
-            load::duplicate_or(&self.store, section, format!("write {}", section.name()), error)
-        })
+        outcome
+            .map(drop)
+            .map_err(|error| load::duplicate_or(&self.store, section, format!("write {}", section.name()), error))
     }
 
     /// Sees to it that a COPY into a section's partition is under way.
@@ -194,9 +195,7 @@ async fn settle_once(
     let failed = || store.failed("ask the ledger");
     session.end(&loading.backend).await.map_err(failed())?;
     match pointer::fate(&mut session.connection, names, loading.sequence).await.map_err(failed())? {
-        Fate::Committed { previous } => {
-            Ok((session, Ended::Committed(committed(loading.sequence, previous, total))))
-        }
+        Fate::Committed { previous } => Ok((session, Ended::Committed(committed(loading.sequence, previous, total)))),
         Fate::Loading => {
             let connection = &mut session.connection;
             if !link::take_lock_soon(connection, names, loading.sequence).await.map_err(failed())? {
@@ -323,7 +322,7 @@ impl Sink for PostgresSink {
                 session.end(&loading.backend).await.map_err(failed())?;
             }
             remove::give_up(&mut session.connection, names, loading.sequence, "loading").await.map_err(failed())?;
-            remove::drop_given_up(store, &mut session.connection, names).await?;
+            remove::drop_given_up(store, &mut session.connection, names, remove::TRIES).await?;
             link::release_lock(&mut session.connection, names, loading.sequence).await.map_err(failed())
         })
     }
