@@ -70,15 +70,15 @@ fn members_read_back_as_they_were_written() {
         let mut at = 0;
         for (file, users) in files.iter().zip(all.chunks(2_501)) {
             let mut reader = run.member_reader(file).unwrap();
+            // As written: in batches of a thousand, each numbered from its start.
+            let batches: Vec<MemberBatch<'_>> = users.chunks(1_000).map(|users| members(campaign, users)).collect();
+            let mut wanted = batches.iter().flat_map(MemberBatch::rows);
             let mut n = 0;
             while let Some(table) = reader.next().unwrap() {
                 let batch = table.batch();
                 assert_eq!(batch.campaign, campaign);
                 for member in batch.rows() {
-                    // As written: in batches of a thousand, each numbered from its start.
-                    let wanted =
-                        members(campaign, &users[n / 1_000 * 1_000..users.len().min(n / 1_000 * 1_000 + 1_000)]);
-                    assert_eq!(member, wanted.rows().nth(n % 1_000).unwrap());
+                    assert_eq!(Some(member), wanted.next());
                     n += 1;
                 }
             }
@@ -176,7 +176,7 @@ fn through_the_binary(store: &str, keys: &[(&str, String)], rows: &mut dyn FnMut
     with(PASSWORD, &["verify"]).ok();
     let counts = rows("SELECT campaign, n_members, n_send, n_holdout FROM campaign_runs_current ORDER BY campaign");
     let counts: Vec<Vec<String>> = counts.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
-    assert_eq!(counts, [["spring sale", "1500", "1350", "150"], ["win-back", "1500", "1350", "150"]]);
+    assert_eq!(counts, [["spring sale", "1500", "1351", "149"], ["win-back", "1500", "1351", "149"]]);
     let status: Value = with(PASSWORD, &["rollback", "--json"]).json();
     assert_eq!(status[store]["current"], 1);
     assert_eq!(status[store]["runs"][0]["run"], run.name());

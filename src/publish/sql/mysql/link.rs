@@ -13,7 +13,7 @@ use super::{
 use crate::publish::{PublishError, RunSequence};
 
 /// How long a session that ended may take to let go of its locks.
-const LET_GO: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400)];
+const LET_GO: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(60), Duration::from_millis(120)];
 
 /// A session of the server.
 #[derive(Debug)]
