@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # The test command: formatting, lints, all tests, documentation, dependency rules.
 #
-# Needs a Rust toolchain (rustup.rs) and a C compiler (Debian: apt-get install gcc libc6-dev). Everything else that
-# the tests talk to, such as the S3 server, runs inside the test process: no Docker, no AWS account.
+# Needs a Rust toolchain (rustup.rs), a C compiler (Debian: apt-get install gcc libc6-dev), and the programs of Postgres and
+# MariaDB, which are installed where they are missing, as root on Debian; the tests start throwaway servers of them. Everything
+# else that the tests talk to, such as the S3 server, runs inside the test process: no Docker, no AWS account.
 #
-#   NIGHTSHELF_SKIP=a,b   leaves out parts by name: fmt, clippy, test, doc, deny
+#   NIGHTSHELF_SKIP=a,b   leaves out parts by name: fmt, clippy, test, doc, deny; or of the tests those on postgres, mariadb
 #   CI=...                keeps compiled dependencies outside the clone, in ${XDG_CACHE_HOME:-~/.cache}/nightshelf/target
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly PARTS=(fmt clippy test doc deny)
+readonly SERVERS=(postgres mariadb)
 passed=()
 skipped=()
 current="set-up"
@@ -65,14 +67,39 @@ need_component() {
     rustup component add "$2"
 }
 
+# The server of a database, for the tests: need_server NAME PROGRAM PACKAGE
+need_server() {
+    is_skipped "$1" && return
+    is_skipped test && return
+    command -v "$2" >/dev/null && return
+    compgen -G "/usr/lib/postgresql/*/bin/$2" >/dev/null && return
+    [[ -x "/usr/sbin/$2" ]] && return
+    if [[ ${EUID} -ne 0 ]] || ! command -v apt-get >/dev/null; then
+        fail "the tests need $2: install $1 (Debian: apt-get install $3), or leave its tests out with NIGHTSHELF_SKIP=$1"
+    fi
+    echo "==> installing $3"
+    # Only the programs are wanted: no service is started.
+    local policy=/usr/sbin/policy-rc.d made=""
+    if [[ ! -e ${policy} ]]; then
+        printf '#!/bin/sh\nexit 101\n' >"${policy}"
+        chmod +x "${policy}"
+        made=yes
+    fi
+    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$3"
+    [[ -z ${made} ]] || rm -f "${policy}"
+}
+
 skip=${NIGHTSHELF_SKIP:-}
 for name in ${skip//,/ }; do
-    [[ " ${PARTS[*]} " == *" ${name} "* ]] || fail "NIGHTSHELF_SKIP names '${name}'; the parts are ${PARTS[*]}"
+    [[ " ${PARTS[*]} ${SERVERS[*]} " == *" ${name} "* ]] ||
+        fail "NIGHTSHELF_SKIP names '${name}'; the parts are ${PARTS[*]} ${SERVERS[*]}"
 done
 need_tool cargo "install Rust from https://rustup.rs"
 need_tool cc "on Debian: apt-get install gcc libc6-dev"
 need_component fmt rustfmt
 need_component clippy clippy
+need_server postgres initdb postgresql
+need_server mariadb mariadbd mariadb-server
 
 if [[ -n "${CI:-}" ]]; then
     export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-${HOME}/.cache}/nightshelf/target}"

@@ -356,6 +356,11 @@ pub(super) enum PublishCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Bring the tables of each store up to date
+    Migrate {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
     /// Send readers back to the run before the current one, or to the one of a sequence
     Rollback {
         #[command(flatten)]

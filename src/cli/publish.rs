@@ -21,6 +21,7 @@ pub(super) fn run(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
         None => publish(args, global),
         Some(PublishCommand::Status { store, json }) => status(store, *json),
         Some(PublishCommand::Verify { run, store, json }) => verify(run, store, *json),
+        Some(PublishCommand::Migrate { store }) => migrate(store),
         Some(PublishCommand::Rollback { store, to, json }) => rollback(store, *to, *json),
     }
 }
@@ -120,6 +121,15 @@ fn status(args: &StoreArgs, as_json: bool) -> anyhow::Result<()> {
 
 fn rollback(args: &StoreArgs, to: Option<i64>, as_json: bool) -> anyhow::Result<()> {
     ask_all(args, as_json, |store| Ok(store.sink.rollback(to.map(RunSequence)).map_err(PipelineError::from)?))
+}
+
+fn migrate(args: &StoreArgs) -> anyhow::Result<()> {
+    let config = config(args)?;
+    for &target in &config.publish.targets {
+        let place = pipeline::migrate_store(target, &config.publish).map_err(PipelineError::from)?;
+        say(&format!("{} {place} is up to date", target.name()))?;
+    }
+    Ok(())
 }
 
 fn verify(run: &str, args: &StoreArgs, as_json: bool) -> anyhow::Result<()> {

@@ -129,6 +129,12 @@ fn anchor(config: &mut Config, directory: &Path) {
     config.catalog.path.iter_mut().for_each(anchored);
     anchored(&mut config.build.runs);
     anchored(&mut config.publish.sqlite.path);
+    for files in [
+        [&mut config.publish.postgres.password_file, &mut config.publish.postgres.ca_file],
+        [&mut config.publish.mysql.password_file, &mut config.publish.mysql.ca_file],
+    ] {
+        files.into_iter().flatten().for_each(anchored);
+    }
 }
 
 impl Config {
@@ -159,6 +165,17 @@ fn write_anchored(table: &mut Table, config: &Config) {
     }
     put(&["build", "runs"], Value::String(config.build.runs.clone()));
     put(&["publish", "sqlite", "path"], Value::String(config.publish.sqlite.path.clone()));
+    let (postgres, mysql) = (&config.publish.postgres, &config.publish.mysql);
+    for (store, key, file) in [
+        ("postgres", "password_file", &postgres.password_file),
+        ("postgres", "ca_file", &postgres.ca_file),
+        ("mysql", "password_file", &mysql.password_file),
+        ("mysql", "ca_file", &mysql.ca_file),
+    ] {
+        if let Some(file) = file {
+            put(&["publish", store, key], Value::String(file.clone()));
+        }
+    }
 }
 
 /// A deserializer's message without the names of Rust's types.

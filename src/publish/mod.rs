@@ -24,5 +24,5 @@ pub use retry::{Failure, RetryPolicy};
 pub use rows::{DocumentBatch, Rows};
 pub use section::Section;
 pub use sink::{Begun, Committed, PublishedRun, RunHeader, RunSequence, Sink, Status};
-pub use sql::{MySqlConfig, PostgresConfig, PostgresSink, Tls};
+pub use sql::{MySqlConfig, MySqlSink, PostgresConfig, PostgresSink, Tls};
 pub use sqlite::SqliteSink;

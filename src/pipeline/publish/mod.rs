@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{Observer, PipelineError};
-pub use stores::{Store, open_store};
+pub use stores::{Store, migrate_store, open_store};
 use write::{expected_of, write_all};
 
 /// A run that a store serves now.

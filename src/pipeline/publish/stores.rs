@@ -1,6 +1,8 @@
 //! The stores that a config names.
 
-use crate::publish::{DynamoSink, PostgresSink, PublishConfig, PublishError, Sink, SqliteConfig, SqliteSink, Target};
+use crate::publish::{
+    DynamoSink, MySqlSink, PostgresSink, PublishConfig, PublishError, Sink, SqliteConfig, SqliteSink, Target,
+};
 
 /// A store, opened.
 pub struct Store {
@@ -34,6 +36,30 @@ pub fn open_store(target: Target, config: &PublishConfig) -> Result<Store, Publi
             let config = &config.postgres;
             Store { sink: Box::new(PostgresSink::open(config)?), place: config.place(), keep: config.keep }
         }
-        Target::Mysql => unimplemented!(),
+        Target::Mysql => {
+            let config = &config.mysql;
+            Store { sink: Box::new(MySqlSink::open(config)?), place: config.place(), keep: config.keep }
+        }
     })
+}
+
+/// Brings a store's tables up to date, whatever its `create` says.
+///
+/// Returns: where it is, for people.
+///
+/// # Errors
+/// When it cannot be reached, or refuses.
+pub fn migrate_store(target: Target, config: &PublishConfig) -> Result<String, PublishError> {
+    match target {
+        Target::Postgres => {
+            PostgresSink::migrate(&config.postgres)?;
+            Ok(config.postgres.place())
+        }
+        Target::Mysql => {
+            MySqlSink::migrate(&config.mysql)?;
+            Ok(config.mysql.place())
+        }
+        // Opening does it.
+        Target::Sqlite | Target::DynamoDb => Ok(open_store(target, config)?.place),
+    }
 }

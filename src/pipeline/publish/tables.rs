@@ -1,21 +1,25 @@
 //! Batches of a run's rows, of whatever kind.
 
 use crate::{
-    artifacts::{ArtifactError, FileEntry, ListReader, ListTable, ProfileReader, ProfileTable, Run},
+    artifacts::{
+        ArtifactError, FileEntry, ListReader, ListTable, MemberReader, MemberTable, ProfileReader, ProfileTable, Run,
+    },
     publish::{DocumentBatch, Rows, Section},
-    recommendations::ListBatch,
+    recommendations::{ListBatch, MemberBatch},
 };
 
 /// Reads one file of a section.
 pub(super) enum TableReader {
     Lists(ListReader),
     Profiles(ProfileReader),
+    Members(MemberReader),
 }
 
 /// Rows in memory, keys ascending.
 pub(super) enum Table {
     Lists(ListTable),
     Profiles(ProfileTable),
+    Members(MemberTable),
 }
 
 impl TableReader {
@@ -24,6 +28,7 @@ impl TableReader {
         Ok(match (section, section.list_kind()) {
             (_, Some(kind)) => Some(Self::Lists(run.list_reader(kind, &file.path)?)),
             (Section::Profiles, None) => Some(Self::Profiles(run.profile_reader(&file.path)?)),
+            (Section::Campaigns, None) => Some(Self::Members(run.member_reader(&file.path)?)),
             _ => None,
         })
     }
@@ -32,6 +37,7 @@ impl TableReader {
         Ok(match self {
             Self::Lists(reader) => reader.next()?.map(Table::Lists),
             Self::Profiles(reader) => reader.next()?.map(Table::Profiles),
+            Self::Members(reader) => reader.next()?.map(Table::Members),
         })
     }
 }
@@ -41,6 +47,7 @@ impl Table {
         match self {
             Self::Lists(table) => table.len(),
             Self::Profiles(table) => table.users.len(),
+            Self::Members(table) => table.len(),
         }
     }
 
@@ -48,6 +55,7 @@ impl Table {
         match self {
             Self::Lists(table) => table.key(row),
             Self::Profiles(table) => &table.users[row],
+            Self::Members(table) => table.key(row),
         }
     }
 
@@ -94,6 +102,19 @@ impl Table {
                     batch.documents.push(&table.documents[row]);
                 }
                 each(&Rows::Profiles(&batch))
+            }
+            Self::Members(table) => {
+                let all = table.batch();
+                if rows.len() == table.len() {
+                    return each(&Rows::Members(&all));
+                }
+                let mut batch = MemberBatch { campaign: all.campaign, ..Default::default() };
+                let chosen: std::collections::BTreeSet<usize> = rows.collect();
+                all.rows()
+                    .enumerate()
+                    .filter(|(at, _)| chosen.contains(at))
+                    .for_each(|(_, member)| batch.push(&member));
+                each(&Rows::Members(&batch))
             }
         }
     }

@@ -9,6 +9,8 @@
 
 mod config;
 mod endpoint;
+mod mysql;
+mod outcome;
 mod password;
 mod postgres;
 mod secret;
@@ -16,4 +18,5 @@ mod session;
 mod storable;
 
 pub use config::{MySqlConfig, PostgresConfig, Tls};
+pub use mysql::MySqlSink;
 pub use postgres::PostgresSink;

@@ -1,7 +1,8 @@
 //! One contract for every sink: a function a promise, run on every store there is.
 
 mod dynamodb;
-mod postgres;
+pub(crate) mod mariadb;
+pub(crate) mod postgres;
 mod sqlite;
 
 use std::collections::BTreeMap;
@@ -144,6 +145,13 @@ pub(crate) struct Data {
 }
 
 impl Data {
+    /// The same rows, a few at a time.
+    pub(crate) fn pieces(&self) -> Vec<Self> {
+        let lists = self.lists.chunks(3).map(|lists| Self { lists: lists.to_vec(), members: Vec::new() });
+        let members = self.members.chunks(3).map(|members| Self { lists: Vec::new(), members: members.to_vec() });
+        lists.chain(members).collect()
+    }
+
     fn add(&mut self, other: &Self) {
         self.lists.extend(other.lists.iter().cloned());
         self.members.extend(other.members.iter().cloned());

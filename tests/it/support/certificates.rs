@@ -30,6 +30,14 @@ impl Authority {
         self.pem.clone()
     }
 
+    /// A certificate that nobody signed but itself, and its key.
+    pub(crate) fn self_signed(names: &[&str]) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A certificate for these names, and its key.
     pub(crate) fn issue(&self, names: &[&str], validity: Validity) -> (String, String) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();

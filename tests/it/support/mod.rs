@@ -4,6 +4,7 @@ pub(crate) mod certificates;
 pub(crate) mod dynamo;
 pub(crate) mod ingest;
 pub(crate) mod program;
+pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod runs;
 pub(crate) mod s3;

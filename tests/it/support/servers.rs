@@ -18,7 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nightshelf::publish::{PostgresConfig, PostgresSink, Section};
+use nightshelf::publish::{MySqlConfig, MySqlSink, PostgresConfig, PostgresSink, Section};
+
+use super::sql::Speaks as _;
 
 /// What the servers' users log in with.
 pub(crate) const PASSWORD: &str = "canary-5f2c7e";
@@ -61,7 +63,13 @@ pub(crate) fn is_skipped(kind: &str) -> bool {
 
 /// The Postgres server, started by whoever asks first.
 pub(crate) fn postgres() -> &'static Server {
-    static SERVER: LazyLock<Server> = LazyLock::new(|| start_postgres(true));
+    static SERVER: LazyLock<Server> = LazyLock::new(start_postgres);
+    &SERVER
+}
+
+/// The MariaDB server, started by whoever asks first.
+pub(crate) fn mariadb() -> &'static Server {
+    static SERVER: LazyLock<Server> = LazyLock::new(start_mariadb);
     &SERVER
 }
 
@@ -183,27 +191,27 @@ fn text(path: &Path) -> String {
 }
 
 /// Starts a Postgres server.
-pub(crate) fn start_postgres(with_tls: bool) -> Server {
+pub(crate) fn start_postgres() -> Server {
     let (folder, port) = (folder(), free_port());
     let data = folder.join("data");
     let ca = write_certificate(&folder);
     let mut initdb = arguments(&program("initdb", "postgresql"));
     initdb.extend(["-D".into(), text(&data), "--pwfile".into(), text(&folder.join("password"))]);
-    initdb
-        .extend(["-U", "nightshelf", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"].map(String::from));
+    initdb.extend(["-U", "nightshelf", "-E", "UTF8", "--locale=C", "--no-sync"].map(String::from));
     run(initdb);
     let mut server = arguments(&program("postgres", "postgresql"));
     server.extend(["-D".into(), text(&data), "-p".into(), port.to_string(), "-h".into(), "127.0.0.1".into()]);
     server.extend(["-k".into(), text(&folder)]);
-    let mut settings = vec![("fsync", "off".into()), ("max_connections", "200".into()), ("max_wal_size", "4GB".into())];
-    if with_tls {
-        settings.push(("ssl", "on".into()));
-        settings.push(("ssl_cert_file", text(&folder.join("server.crt"))));
-        settings.push(("ssl_key_file", text(&folder.join("server.key"))));
-    }
-    for (name, value) in settings {
-        server.extend(["-c".into(), format!("{name}={value}")]);
-    }
+    let certificate = format!(
+        "ssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\n",
+        folder.join("server.crt").display(),
+        folder.join("server.key").display()
+    );
+    // In the file, not in the arguments: those could not be changed later.
+    let settings = format!("{certificate}fsync = off\nmax_connections = 200\nmax_wal_size = 4GB\n");
+    let mut file = fs::read_to_string(data.join("postgresql.conf")).unwrap();
+    file.push_str(&settings);
+    fs::write(data.join("postgresql.conf"), file).unwrap();
     let config = login_postgres(&folder, port);
     let keeper = keep(&folder, "QUIT", server, || PostgresSink::open(&config).is_ok());
     Server { folder, port, ca, _keeper: keeper }
@@ -234,6 +242,75 @@ fn fresh(prefix: &str) -> String {
 
 /// A config for a schema of its own.
 pub(crate) fn fresh_postgres() -> PostgresConfig {
-    let server = postgres();
-    PostgresConfig { schema: fresh("test"), ..login_postgres(&server.folder, server.port) }
+    PostgresConfig { schema: fresh("test"), ..postgres().postgres_config() }
+}
+
+/// Starts a MariaDB server.
+pub(crate) fn start_mariadb() -> Server {
+    let (folder, port) = (folder(), free_port());
+    let ca = write_certificate(&folder);
+    let argument = |name: &str, file: &str| format!("--{name}={}", folder.join(file).display());
+    let mut install = arguments(&program("mariadb-install-db", "mariadb-server"));
+    install.extend(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"].map(String::from));
+    install.push(argument("datadir", "data"));
+    run(install);
+    let init = format!(
+        "CREATE USER nightshelf@'%' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT ALL ON *.* TO nightshelf@'%' WITH GRANT OPTION;\nCREATE DATABASE nightshelf;\n"
+    );
+    fs::write(folder.join("init.sql"), init).unwrap();
+    give(&folder.join("init.sql"));
+    let mut server = arguments(&program("mariadbd", "mariadb-server"));
+    server.extend([
+        "--no-defaults".into(),
+        argument("datadir", "data"),
+        argument("socket", "socket"),
+        argument("init-file", "init.sql"),
+        argument("ssl-cert", "server.crt"),
+        argument("ssl-key", "server.key"),
+        format!("--port={port}"),
+    ]);
+    let settings = [
+        "--bind-address=127.0.0.1",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-buffer-pool-size=256M",
+        "--innodb-log-file-size=256M",
+        "--max-connections=200",
+        "--skip-name-resolve",
+    ];
+    server.extend(settings.map(String::from));
+    let config = login_mariadb(&folder, port);
+    let keeper = keep(&folder, "KILL", server, || MySqlSink::open(&config).is_ok());
+    Server { folder, port, ca, _keeper: keeper }
+}
+
+fn login_mariadb(folder: &Path, port: u16) -> MySqlConfig {
+    MySqlConfig {
+        host: text(&folder.join("socket")),
+        port,
+        user: "nightshelf".into(),
+        password_file: Some(text(&folder.join("password"))),
+        sections: sections(),
+        ..Default::default()
+    }
+}
+
+/// A config for a database of its own, which is made.
+pub(crate) fn fresh_mariadb() -> MySqlConfig {
+    let config = mariadb().mariadb_config();
+    let database = fresh("test");
+    super::sql::mysql(&config).run(&format!("CREATE DATABASE {database}"));
+    MySqlConfig { database, ..config }
+}
+
+impl Server {
+    /// A login as its administrator, over its socket.
+    pub(crate) fn postgres_config(&self) -> PostgresConfig {
+        login_postgres(&self.folder, self.port)
+    }
+
+    /// A login as its administrator, over its socket.
+    pub(crate) fn mariadb_config(&self) -> MySqlConfig {
+        login_mariadb(&self.folder, self.port)
+    }
 }

@@ -69,6 +69,9 @@ pub(crate) trait Speaks {
     /// The rows of one query.
     fn try_rows(&mut self, sql: &str) -> sqlx::Result<Texts>;
 
+    /// Prepares a query under a name, for `EXECUTE`.
+    fn prepare(&mut self, name: &str, sql: &str);
+
     /// Runs statements that must not fail.
     #[track_caller]
     fn run(&mut self, sql: &str) {
@@ -89,11 +92,16 @@ pub(crate) trait Speaks {
 }
 
 macro_rules! speaks {
-    ($connection:ty) => {
+    ($connection:ty, $prepare:expr) => {
         impl Speaks for Client<$connection> {
             fn try_run(&mut self, sql: &str) -> sqlx::Result<()> {
                 let work = raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection);
                 self.runtime.block_on(work).map(drop)
+            }
+
+            fn prepare(&mut self, name: &str, sql: &str) {
+                let prepare: fn(&str, &str) -> String = $prepare;
+                self.run(&prepare(name, sql));
             }
 
             fn try_rows(&mut self, sql: &str) -> sqlx::Result<Texts> {
@@ -108,5 +116,5 @@ macro_rules! speaks {
     };
 }
 
-speaks!(PgConnection);
-speaks!(MySqlConnection);
+speaks!(PgConnection, |name, sql| format!("PREPARE {name} AS {sql}"));
+speaks!(MySqlConnection, |name, sql| format!("PREPARE {name} FROM '{}'", sql.replace('\'', "''")));

@@ -16,7 +16,7 @@ use crate::publish::{PublishError, RunSequence};
 const LOCK_TIMEOUT: &str = "60s";
 
 /// How long a session that ended may take to let go of its locks.
-const LET_GO: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400)];
+const LET_GO: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(60), Duration::from_millis(120)];
 
 /// A session of the server.
 #[derive(Debug)]

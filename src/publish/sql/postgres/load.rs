@@ -1,6 +1,6 @@
 //! Making a run's partitions, filling them, reading them back.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow, raw_sql};
 
@@ -241,6 +241,7 @@ pub(super) async fn verify(
     check_current(store, connection, names, loading, false).await?;
     for &section in sections {
         let partition = names.partition(section, sequence);
+        let start = Instant::now();
         if !loading.keyed.contains(&section) {
             let doing = format!("sort the keys of {partition}");
             let sql = format!("ALTER TABLE {partition} ADD PRIMARY KEY (sequence, {})", key(section));
@@ -252,8 +253,11 @@ pub(super) async fn verify(
                 return Err(store.failed(doing)(error));
             }
             loading.keyed.insert(section);
+            tracing::debug!(section = section.name(), ms = start.elapsed().as_millis(), "keys sorted");
         }
+        let start = Instant::now();
         let found = tally(connection, section, &partition).await.map_err(store.failed("read back what was written"))?;
+        tracing::debug!(section = section.name(), ms = start.elapsed().as_millis(), "rows read back");
         let wanted = expected.get(&section).copied().unwrap_or_default();
         if let Some((what, expected, found)) = wanted.first_difference(&found) {
             return Err(PublishError::Mismatch { store: store.name.clone(), section, what, expected, found });

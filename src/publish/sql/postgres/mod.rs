@@ -12,13 +12,14 @@ mod remove;
 mod schema;
 mod text;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use sqlx::Connection as _;
 use tokio::time::timeout;
 
 use super::{
     config::PostgresConfig,
+    outcome::{CLOSE_TIMEOUT, Ended, Fate, SETTLE_PAUSES, committed},
     session::{Driver, Store},
     storable::{Limits, check_storable},
 };
@@ -27,27 +28,14 @@ use crate::publish::{
 };
 use copy::Copy;
 use link::{Backend, Session};
-use pointer::{Ended, Fate};
 use schema::Names;
 
 /// What Postgres text and B-trees hold: an index entry is at most a third of a page.
 const LIMITS: Limits =
     Limits { holds_nul: false, max_key_bytes: 2_000, max_key_chars: usize::MAX, max_campaign_chars: 200 };
 
-/// How often the ledger is asked after a commit whose answer was lost, and the pause before each.
-const SETTLE_PAUSES: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_millis(200),
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(10),
-];
-
 /// A COPY is ended after so much text, and the pointer looked at again.
 const COPY_BYTES: u64 = 256 * 1024 * 1024;
-
-/// How long the end of a program waits for a server to take leave.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A Postgres schema as a sink.
 #[derive(Debug)]
@@ -207,9 +195,7 @@ async fn settle_once(
     let failed = || store.failed("ask the ledger");
     session.end(&loading.backend).await.map_err(failed())?;
     match pointer::fate(&mut session.connection, names, loading.sequence).await.map_err(failed())? {
-        Fate::Committed { previous } => {
-            Ok((session, Ended::Committed(pointer::committed(loading.sequence, previous, total))))
-        }
+        Fate::Committed { previous } => Ok((session, Ended::Committed(committed(loading.sequence, previous, total)))),
         Fate::Loading => {
             let connection = &mut session.connection;
             if !link::take_lock_soon(connection, names, loading.sequence).await.map_err(failed())? {
@@ -336,7 +322,7 @@ impl Sink for PostgresSink {
                 session.end(&loading.backend).await.map_err(failed())?;
             }
             remove::give_up(&mut session.connection, names, loading.sequence, "loading").await.map_err(failed())?;
-            remove::drop_given_up(store, &mut session.connection, names).await?;
+            remove::drop_given_up(store, &mut session.connection, names, remove::TRIES).await?;
             link::release_lock(&mut session.connection, names, loading.sequence).await.map_err(failed())
         })
     }

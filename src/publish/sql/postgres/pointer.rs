@@ -3,35 +3,15 @@
 use sqlx::{AssertSqlSafe, PgConnection, Row, raw_sql};
 
 use super::{
-    super::session::Store,
+    super::{
+        outcome::{Ended, Fate, committed},
+        session::Store,
+    },
     Loading,
     load::{check_current, run, state},
     schema::Names,
 };
-use crate::publish::{Committed, PublishError, PublishedRun, RunSequence, Status, Tally};
-
-/// How a commit ended.
-#[derive(Debug)]
-pub(super) enum Ended {
-    /// The server said so.
-    Committed(Committed),
-    /// The connection broke: the ledger knows.
-    Unknown(sqlx::Error),
-}
-
-/// What became of a run whose commit got no answer.
-#[derive(Debug)]
-pub(super) enum Fate {
-    /// It is committed.
-    Committed {
-        /// What readers saw before, if they see this run now.
-        previous: Option<RunSequence>,
-    },
-    /// It is not, and no other session is about to.
-    Loading,
-    /// The ledger does not know it any more.
-    Gone,
-}
+use crate::publish::{PublishError, PublishedRun, RunSequence, Status, Tally};
 
 /// Asks the ledger, once nobody else holds the pointer: a commit under way has ended by then, one way or the other.
 pub(super) async fn fate(connection: &mut PgConnection, names: &Names, sequence: RunSequence) -> sqlx::Result<Fate> {
@@ -42,14 +22,7 @@ pub(super) async fn fate(connection: &mut PgConnection, names: &Names, sequence:
     let (current, previous): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
     let state = state(connection, names, sequence).await?;
     run(connection, "ROLLBACK".into()).await?;
-    Ok(match state.as_deref() {
-        Some("committed") => {
-            let previous = previous.filter(|_| current == Some(sequence.0)).map(RunSequence);
-            Fate::Committed { previous }
-        }
-        Some("loading") => Fate::Loading,
-        _ => Fate::Gone,
-    })
+    Ok(Fate::of(sequence, state.as_deref(), current, previous))
 }
 
 /// Makes a loaded and verified run the one that readers see.
@@ -94,11 +67,6 @@ fn lost_or(store: &Store, loading: &Loading, error: sqlx::Error) -> Result<Ended
         return Ok(Ended::Unknown(error));
     }
     Err(store.failed(format!("commit run {}", loading.sequence))(error))
-}
-
-/// What a commit gave.
-pub(super) fn committed(sequence: RunSequence, previous: Option<RunSequence>, total: Tally) -> Committed {
-    Committed { sequence, previous, n_lists: total.n_lists, n_entries: total.n_entries }
 }
 
 async fn commit_locked(

@@ -17,10 +17,10 @@ use crate::publish::{PublishError, RunSequence};
 /// reader waits at worst: two locks, of the table and of its partition.
 const LOCK_TIMEOUT_MS: u32 = 25;
 
-/// How often it tries, and how long it pauses between: readers that hold a transaction open for longer keep the tables
-/// until the next publish.
-const TRIES: u32 = 12;
-const PAUSE: Duration = Duration::from_millis(150);
+/// How often dropping after a publish tries, and the pause between. Short statements are over by the first try; readers
+/// that hold a transaction open keep the tables until a later publish.
+pub(super) const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Removes what publishers that no longer live have loaded, and what an earlier removal left.
 pub(super) async fn remove_leftovers(
@@ -38,7 +38,8 @@ pub(super) async fn remove_leftovers(
         release_lock(connection, names, sequence).await.map_err(failed())?;
         outcome?;
     }
-    drop_given_up(store, connection, names).await
+    // Once: what did not go last time is probably still held, and the publish need not wait for it.
+    drop_given_up(store, connection, names, 1).await
 }
 
 /// Removes a run, if it is still in `state` and readers do not see it. Others may have moved on since the caller looked.
@@ -84,10 +85,11 @@ pub(super) async fn drop_given_up(
     store: &Store,
     connection: &mut PgConnection,
     names: &Names,
+    max_tries: u32,
 ) -> Result<(), PublishError> {
     let failed = || store.failed("drop the tables of a removed run");
     for sequence in in_state(connection, names, "removing").await.map_err(failed())? {
-        if drop_tables(connection, names, sequence).await.map_err(failed())? {
+        if drop_tables(connection, names, sequence, max_tries).await.map_err(failed())? {
             continue;
         }
         tracing::warn!(store = store.name, %sequence,
@@ -97,7 +99,12 @@ pub(super) async fn drop_given_up(
 }
 
 /// Returns: whether all of them are gone.
-async fn drop_tables(connection: &mut PgConnection, names: &Names, sequence: RunSequence) -> sqlx::Result<bool> {
+async fn drop_tables(
+    connection: &mut PgConnection,
+    names: &Names,
+    sequence: RunSequence,
+    max_tries: u32,
+) -> sqlx::Result<bool> {
     // The head first: without rows, it must not be found.
     let partitions = SECTIONS.iter().map(|&section| names.partition(section, sequence));
     let tables: Vec<String> = std::iter::once(names.head(sequence)).chain(partitions).collect();
@@ -114,7 +121,7 @@ async fn drop_tables(connection: &mut PgConnection, names: &Names, sequence: Run
                 return Err(error);
             }
             tries += 1;
-            if tries >= TRIES {
+            if tries >= max_tries {
                 return Ok(false);
             }
             tokio::time::sleep(PAUSE).await;
@@ -158,6 +165,6 @@ pub(super) async fn drop_old(
             removed.push(sequence);
         }
     }
-    drop_given_up(store, connection, names).await?;
+    drop_given_up(store, connection, names, TRIES).await?;
     Ok(removed)
 }
