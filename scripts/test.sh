@@ -108,10 +108,10 @@ if [[ -n "${CI:-}" ]]; then
 fi
 
 part fmt cargo fmt --check
-part clippy cargo clippy --all-targets --locked -- -D warnings
+part clippy cargo clippy --all-targets --features failpoints --locked -- -D warnings
 # Unit tests, tests/it and doc tests.
-part test cargo test --locked
-part doc env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --document-private-items --locked
+part test cargo test --features failpoints --locked
+part doc env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --document-private-items --features failpoints --locked
 if is_skipped deny || cargo deny --version >/dev/null 2>&1; then
     part deny cargo deny --locked check
 else
