@@ -106,9 +106,9 @@ pub(super) fn write_lists(
         text.clear();
         encode_list(&list, &mut text);
         let n_items = list.items.len();
-        statement.execute(params![list.key, n_items, text, list.source]).map_err(|error| {
-            duplicate_or(store, section, &table, error, || list.key.to_owned())
-        })?;
+        statement
+            .execute(params![list.key, n_items, text, list.source])
+            .map_err(|error| duplicate_or(store, section, &table, error, || list.key.to_owned()))?;
         tally.add(list.key, list.source, n_items as u64, &text);
         Ok(text.len() + list.key.len())
     })
@@ -250,9 +250,8 @@ fn first_duplicate(transaction: &Transaction<'_>, section: Section, sequence: Ru
 pub(super) fn audit(store: &Store, connection: &mut Connection) -> Result<Expected, PublishError> {
     let failed = || store.failed("read what is served");
     let transaction = connection.transaction().map_err(failed())?;
-    let current: Option<i64> = transaction
-        .query_row("SELECT current FROM publish_pointer", [], |row| row.get(0))
-        .map_err(failed())?;
+    let current: Option<i64> =
+        transaction.query_row("SELECT current FROM publish_pointer", [], |row| row.get(0)).map_err(failed())?;
     let Some(current) = current.map(RunSequence) else { return Ok(Expected::new()) };
     let tallies = SECTIONS.iter().map(|&section| Ok((section, tally(&transaction, section, current)?)));
     tallies.collect::<rusqlite::Result<_>>().map_err(failed())
@@ -263,9 +262,8 @@ fn tally(connection: &Connection, section: Section, sequence: RunSequence) -> ru
     let table = table(section, sequence);
     let mut tally = Tally::default();
     if section == Section::Campaigns {
-        let mut statement = connection.prepare(&format!(
-            "SELECT campaign, user_id, rank, score, arm, reason, items, variables FROM {table}"
-        ))?;
+        let mut statement = connection
+            .prepare(&format!("SELECT campaign, user_id, rank, score, arm, reason, items, variables FROM {table}"))?;
         let mut rows = statement.query([])?;
         let mut line = String::new();
         while let Some(row) = rows.next()? {

@@ -122,9 +122,7 @@ impl Sink for SqliteSink {
         match rows {
             Rows::Lists(section, lists) => load::write_lists(store, connection, loading, *section, lists),
             Rows::Members(members) => load::write_members(store, connection, loading, members),
-            Rows::Profiles(_) => {
-                Err(PublishError::NotTaken { store: store.name.clone(), section: Section::Profiles })
-            }
+            Rows::Profiles(_) => Err(PublishError::NotTaken { store: store.name.clone(), section: Section::Profiles }),
         }
     }
 
@@ -199,7 +197,10 @@ mod tests {
     use super::*;
 
     fn publish(sink: &mut SqliteSink) -> RunSequence {
-        let sequence = sink.begin(&RunHeader { run: "r".into(), content_sha256: String::new(), at_hand: Vec::new() }).unwrap().sequence;
+        let sequence = sink
+            .begin(&RunHeader { run: "r".into(), content_sha256: String::new(), at_hand: Vec::new() })
+            .unwrap()
+            .sequence;
         sink.verify(&Expected::new()).unwrap();
         sink.commit().unwrap();
         sequence

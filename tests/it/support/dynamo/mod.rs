@@ -278,7 +278,9 @@ impl Shared {
     /// Counts a batch that came, whatever becomes of it.
     fn attempted(&self, batch: &Value) {
         let mut seen = lock(&self.seen);
-        for writes in batch["RequestItems"].as_object().into_iter().flatten().filter_map(|(_, writes)| writes.as_array()) {
+        for writes in
+            batch["RequestItems"].as_object().into_iter().flatten().filter_map(|(_, writes)| writes.as_array())
+        {
             seen.largest_batch = seen.largest_batch.max(writes.len());
             for item in writes.iter().map(item_of) {
                 let text = |path: &str| item.pointer(path).and_then(Value::as_str).unwrap_or("").to_owned();
