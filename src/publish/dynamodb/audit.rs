@@ -19,12 +19,13 @@ pub(super) async fn audit(link: &Link, ledger: &Ledger) -> Result<Expected, Publ
     let pointer = ledger.pointer().await?;
     let Some(current) = pointer.current else { return Ok(expected) };
     let range = if link.config.layout == Layout::Latest { 0..=0 } else { pointer.floor..=current };
+    let table = pointer.table.as_deref().unwrap_or(&link.config.table);
     // Rows of a key come one after the other, by sequence.
     let mut newest: Option<(String, Item)> = None;
     let mut from = None;
     loop {
         let ask = || {
-            let request = link.client.scan().table_name(&link.config.table).consistent_read(true);
+            let request = link.client.scan().table_name(table).consistent_read(true);
             request.set_exclusive_start_key(from.clone()).send()
         };
         let answer = link.patiently("scan the table", ask).await?;

@@ -2,12 +2,25 @@
 
 use super::{
     Layout, Link,
+    import::table_of,
     ledger::{Entry, Ledger, Mine, Pointer, State, now},
+    tables,
 };
 use crate::publish::{PublishError, RunHeader, RunSequence};
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
+
+/// What a publish does with its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Writes them.
+    Write,
+    /// Writes all of them into files, of which DynamoDB makes a new table.
+    Import,
+    /// Adds them up; nothing is changed.
+    Dry,
+}
 
 /// How a publish goes on.
 #[derive(Debug)]
@@ -27,6 +40,7 @@ pub(super) async fn begin(
     header: &RunHeader,
     is_dry: bool,
 ) -> Result<Plan, PublishError> {
+    let is_dry = way == Way::Dry;
     let owner = format!("{:032x}", rand::random::<u128>());
     let seen = async { Ok::<_, PublishError>((ledger.pointer().await?, ledger.entries().await?)) }.await;
     let (before, entries) = match seen {
@@ -48,7 +62,10 @@ pub(super) async fn begin(
     let mut broken_off: Vec<&Entry> = entries.iter().filter(|entry| entry.state == State::Loading).collect();
     let resumable = broken_off.iter().rposition(|entry| {
         let base = base_of(entry);
-        entry.content == header.content_sha256
+        // An import has no checkpoints: it begins anew.
+        way != Way::Import
+            && !is_import(entry)
+            && entry.content == header.content_sha256
             && entry.shape == shape
             && entry.epoch == before.epoch
             && entry.base.is_some() == base.is_some()
@@ -77,7 +94,7 @@ pub(super) async fn begin(
             let newest = entries.iter().map(|entry| entry.sequence).max().unwrap_or(0);
             let sequence = if is_dry { newest + 1 } else { ledger.draw_sequence(&owner).await? };
             fail::fail_point!("dynamodb-after-draw");
-            let entry = next(link, header, &before, current, sequence, owner, shape);
+            let entry = next(link, header, &before, current, sequence, owner, shape, way);
             if !is_dry {
                 ledger.begin(&entry).await?;
             }
@@ -86,8 +103,14 @@ pub(super) async fn begin(
     };
     fail::fail_point!("dynamodb-after-begin");
     let base = base_of(&entry);
-    let mine = Mine { sequence: entry.sequence, owner: entry.owner.clone(), done: entry.done };
+    let mine =
+        Mine { sequence: entry.sequence, owner: entry.owner.clone(), table: entry.table.clone(), done: entry.done };
     Ok(Plan { entry, before, base, mine: Some(mine) })
+}
+
+/// Whether a run was to become a table of its own.
+fn is_import(entry: &Entry) -> bool {
+    entry.table.ends_with(&format!("-{}", entry.sequence))
 }
 
 /// Whether readers see exactly this, and its rows are young enough to stay.
@@ -106,6 +129,7 @@ fn is_young(begun_at: &[i64], link: &Link) -> bool {
 /// Differences are enough only when the run they are taken from is what readers see, lies directly before, and was written
 /// in the same shape: then no row of a run that came to nothing, or of a writer that wakes up late, lies between the two.
 /// Every unchanged row is written again within `refresh_after` publishes, so readers need not look further back.
+#[expect(clippy::too_many_arguments, reason = "what the decision hangs on, each once")]
 fn next(
     link: &Link,
     header: &RunHeader,
@@ -114,10 +138,12 @@ fn next(
     sequence: i64,
     owner: String,
     shape: String,
+    way: Way,
 ) -> Entry {
     let config = &link.config;
     let base = current.filter(|current| {
         config.delta
+            && way != Way::Import
             && current.sequence == sequence - 1
             && current.shape == shape
             && header.at_hand.contains(&current.content)
@@ -138,6 +164,11 @@ fn next(
         epoch: before.epoch,
         floor,
         full,
+        table: match (way, &before.table) {
+            (Way::Import, _) => table_of(&config.table, sequence),
+            (_, Some(table)) => table.clone(),
+            (_, None) => config.table.clone(),
+        },
         base: base.map(|base| base.sequence),
         begun_at,
         committed_at: None,
@@ -189,7 +220,7 @@ pub(super) async fn rollback(link: &Link, ledger: &Ledger, to: Option<i64>) -> R
 }
 
 /// Forgets all but the newest committed runs and the one that readers see; and what was aborted before them.
-pub(super) async fn drop_old(ledger: &Ledger, keep: usize) -> Result<Vec<RunSequence>, PublishError> {
+pub(super) async fn drop_old(link: &Link, ledger: &Ledger, keep: usize) -> Result<Vec<RunSequence>, PublishError> {
     let pointer = ledger.pointer().await?;
     let entries = ledger.entries().await?;
     let committed: Vec<&Entry> = entries.iter().filter(|entry| entry.state == State::Committed).collect();
@@ -201,6 +232,14 @@ pub(super) async fn drop_old(ledger: &Ledger, keep: usize) -> Result<Vec<RunSequ
     }
     for entry in entries.iter().filter(|entry| entry.state == State::Aborted) {
         ledger.forget(entry.sequence).await?;
+    }
+    // Tables of imports go when no run that is left lies in them.
+    let is_left = |entry: &&Entry| entry.state != State::Aborted && !removed.contains(&RunSequence(entry.sequence));
+    let in_use: Vec<&str> = entries.iter().filter(is_left).map(|entry| entry.table.as_str()).collect();
+    for entry in entries.iter().filter(|entry| is_import(entry) && !in_use.contains(&entry.table.as_str())) {
+        if Some(&entry.table) != pointer.table.as_ref() && entry.table != link.config.table {
+            tables::delete(link, &entry.table).await?;
+        }
     }
     Ok(removed)
 }

@@ -3,7 +3,8 @@
 //! Three kinds of item beside the rows, each changed under a condition only:
 //!
 //! ```text
-//! !pointer  0         current, floor, previous, epoch, run    what readers see
+//! !pointer  0         current, floor, previous, epoch, run,   what readers see, and the table that rows lie in
+//!                     table
 //! !sequence 0         last, owner                             the counter
 //! !run      SEQUENCE  run, content, state, owner, done, ...   the ledger
 //! ```
@@ -35,6 +36,8 @@ pub(super) struct Pointer {
     pub(super) floor: i64,
     /// Moves so far.
     pub(super) epoch: i64,
+    /// The table that rows lie in; `None`: the one that the pointer lies in.
+    pub(super) table: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +74,8 @@ pub(super) struct Entry {
     pub(super) floor: i64,
     /// The last run that wrote every row.
     pub(super) full: i64,
+    /// The table that its rows lie in.
+    pub(super) table: String,
     /// The run whose rows it builds on.
     pub(super) base: Option<i64>,
     /// When the runs from `floor` to this one began, Unix seconds: the first is the age of the oldest row that counts.
@@ -87,6 +92,8 @@ pub(super) struct Entry {
 pub(super) struct Mine {
     pub(super) sequence: i64,
     pub(super) owner: String,
+    /// The table that its rows lie in.
+    pub(super) table: String,
     /// Rows that were in the table when it began.
     pub(super) done: u64,
 }
@@ -133,6 +140,7 @@ impl Entry {
             epoch: integer(item, "epoch")?,
             floor: integer(item, "floor")?,
             full: integer(item, "full")?,
+            table: text(item, "table")?,
             base: integer(item, "base"),
             begun_at: times.iter().filter_map(|at| at.as_n().ok()?.parse().ok()).collect(),
             committed_at: integer(item, "committed_at"),
@@ -152,6 +160,7 @@ impl Entry {
             ("epoch", n(self.epoch)),
             ("floor", n(self.floor)),
             ("full", n(self.full)),
+            ("table", s(&self.table)),
             ("begun_at", AttributeValue::L(self.begun_at.iter().map(|at| n(*at)).collect())),
             ("done", n(self.done as i64)),
         ];
@@ -463,6 +472,7 @@ pub(super) fn pointer_of(item: &Item) -> Pointer {
         previous: integer(item, "previous"),
         floor: integer(item, "floor").unwrap_or(0),
         epoch: integer(item, "epoch").unwrap_or(0),
+        table: text(item, "table"),
     }
 }
 
@@ -538,7 +548,7 @@ impl Change {
 /// The pointer's move to a run.
 fn move_of(to: &Entry, before: &Pointer) -> Change {
     let mut set =
-        vec![("current", n(to.sequence)), ("floor", n(to.floor)), ("epoch", n(before.epoch + 1)), ("run", s(&to.run))];
+        vec![("current", n(to.sequence)), ("floor", n(to.floor)), ("epoch", n(before.epoch + 1)), ("run", s(&to.run)), ("table", s(&to.table))];
     set.extend(before.current.map(|current| ("previous", n(current))));
     // Before the first commit there is no pointer.
     let (condition, values) = match before.epoch {

@@ -235,7 +235,7 @@ impl DynamoSink {
         }
         if let Outlet::Table(_) = loading.outlet {
             let range = (loading.entry.floor, loading.entry.sequence);
-            runtime.block_on(loading.sample.check(link, range))?;
+            runtime.block_on(loading.sample.check(link, &loading.entry.table, range))?;
         }
         let mut total = Tally::default();
         loading.tallies.values().for_each(|tally| total.merge(tally));

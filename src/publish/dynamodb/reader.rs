@@ -67,15 +67,15 @@ impl DynamoReader {
 
     async fn item(&self, section: Section, key: &str) -> Result<Option<Item>, PublishError> {
         let key = format!("{}{key}", self.link.config.prefix(section));
-        let Some(range) = self.range().await? else { return Ok(None) };
-        let item = row(&self.link, &key, range, false).await?;
+        let Some((table, range)) = self.range().await? else { return Ok(None) };
+        let item = row(&self.link, &table, &key, range, false).await?;
         Ok(item.filter(|item| !is_gone(&self.link.config, item)))
     }
 
-    /// The sequences that count.
-    async fn range(&self) -> Result<Option<(i64, i64)>, PublishError> {
+    /// The table that rows lie in, and the sequences that count.
+    async fn range(&self) -> Result<Option<(String, (i64, i64))>, PublishError> {
         if self.link.config.layout == Layout::Latest {
-            return Ok(Some((0, 0)));
+            return Ok(Some((self.link.config.table.clone(), (0, 0))));
         }
         let remembered = self.pointer.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let pointer = match remembered {
@@ -99,13 +99,15 @@ impl DynamoReader {
                 pointer
             }
         };
-        Ok(pointer.current.map(|current| (pointer.floor, current)))
+        let table = pointer.table.unwrap_or_else(|| self.link.config.table.clone());
+        Ok(pointer.current.map(|current| (table, (pointer.floor, current))))
     }
 }
 
 /// The newest row of a key within a range of sequences.
 pub(super) async fn row(
     link: &Link,
+    table: &str,
     key: &str,
     (floor, current): (i64, i64),
     consistent: bool,
@@ -115,7 +117,7 @@ pub(super) async fn row(
     let ask = || {
         link.client
             .query()
-            .table_name(&link.config.table)
+            .table_name(table)
             .key_condition_expression("#k = :key AND #s BETWEEN :floor AND :current")
             .expression_attribute_names("#k", &names.key)
             .expression_attribute_names("#s", &names.sequence)

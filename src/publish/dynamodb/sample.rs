@@ -48,7 +48,7 @@ impl Sample {
     ///
     /// # Errors
     /// [`ReadBack`](PublishError::ReadBack) with the key of the first that differs.
-    pub(super) async fn check(&self, link: &Link, range: (i64, i64)) -> Result<(), PublishError> {
+    pub(super) async fn check(&self, link: &Link, table: &str, range: (i64, i64)) -> Result<(), PublishError> {
         let mut reads: JoinSet<Result<(), PublishError>> = JoinSet::new();
         let range = if link.config.layout == super::Layout::Latest { (0, 0) } else { range };
         for (_, key, expected) in &self.rows {
@@ -57,9 +57,9 @@ impl Sample {
             {
                 read.expect("reads do not panic")?;
             }
-            let (link, key, expected) = (link.clone(), key.clone(), *expected);
+            let (link, table, key, expected) = (link.clone(), table.to_owned(), key.clone(), *expected);
             reads.spawn(async move {
-                let found = row(&link, &key, range, true).await?;
+                let found = row(&link, &table, &key, range, true).await?;
                 let found = found.and_then(|item| content(&link.config, &key, &item));
                 if found.map(|content| Counted(content.n_entries, content.hash)) == Some(expected) {
                     return Ok(());

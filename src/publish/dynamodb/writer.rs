@@ -271,11 +271,11 @@ impl Task {
             self.progress.resent.fetch_add(resent as u64, Relaxed);
             self.progress.requests.fetch_add(1, Relaxed);
             let link = self.link.clone();
-            let sequence = self.mine.sequence;
+            let mine = self.mine.clone();
             self.sending.spawn(async move {
                 let outcome = match link.config.layout {
-                    Layout::Versioned => put_batch(&link, &rows).await,
-                    Layout::Latest => put_newer(&link, &rows[0], sequence).await,
+                    Layout::Versioned => put_batch(&link, &mine.table, &rows).await,
+                    Layout::Latest => put_newer(&link, &mine, &rows[0]).await,
                 };
                 Sent { rows, reserved, outcome }
             });
@@ -390,7 +390,7 @@ impl Task {
 }
 
 /// Writes up to 25 rows.
-async fn put_batch(link: &Link, rows: &[Pending]) -> Result<Taken, Fault> {
+async fn put_batch(link: &Link, table: &str, rows: &[Pending]) -> Result<Taken, Fault> {
     let requests = rows.iter().map(|pending| {
         let put = PutRequest::builder().set_item(Some(pending.row.item.clone())).build().expect("the item is set");
         WriteRequest::builder().put_request(put).build()
@@ -398,7 +398,7 @@ async fn put_batch(link: &Link, rows: &[Pending]) -> Result<Taken, Fault> {
     let answer: BatchWriteItemOutput = link
         .client
         .batch_write_item()
-        .request_items(&link.config.table, requests.collect())
+        .request_items(table, requests.collect())
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
         .send()
         .await
@@ -420,20 +420,20 @@ async fn put_batch(link: &Link, rows: &[Pending]) -> Result<Taken, Fault> {
 }
 
 /// Writes a row unless a newer run has written it; a tombstone removes it.
-async fn put_newer(link: &Link, pending: &Pending, sequence: i64) -> Result<Taken, Fault> {
+async fn put_newer(link: &Link, mine: &Mine, pending: &Pending) -> Result<Taken, Fault> {
     let names = &link.config.attributes;
     let condition = "attribute_not_exists(#k) OR #v <= :mine";
-    let mine = AttributeValue::N(sequence.to_string());
+    let sequence = AttributeValue::N(mine.sequence.to_string());
     let units = if pending.row.item.contains_key(&names.gone) {
         let keys = [&names.key, &names.sequence].map(|name| (name.clone(), pending.row.item[name].clone()));
         link.client
             .delete_item()
-            .table_name(&link.config.table)
+            .table_name(&mine.table)
             .set_key(Some(keys.into()))
             .condition_expression(condition)
             .expression_attribute_names("#k", &names.key)
             .expression_attribute_names("#v", LATEST_SEQUENCE)
-            .expression_attribute_values(":mine", mine)
+            .expression_attribute_values(":mine", sequence)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
@@ -443,12 +443,12 @@ async fn put_newer(link: &Link, pending: &Pending, sequence: i64) -> Result<Take
     } else {
         link.client
             .put_item()
-            .table_name(&link.config.table)
+            .table_name(&mine.table)
             .set_item(Some(pending.row.item.clone()))
             .condition_expression(condition)
             .expression_attribute_names("#k", &names.key)
             .expression_attribute_names("#v", LATEST_SEQUENCE)
-            .expression_attribute_values(":mine", mine)
+            .expression_attribute_values(":mine", sequence)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
