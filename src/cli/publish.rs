@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use crate::{
-    artifacts::{Run, open_run},
+    artifacts::{Run, RunsRoot, open_run},
     config::Config,
     pipeline::{self, Audit, PipelineError, Store},
     publish::{Expected, RunSequence, Status, Target},
+    storage::Storage,
 };
 
 use super::{
@@ -34,15 +35,17 @@ fn config(args: &StoreArgs) -> anyhow::Result<Config> {
     Ok(build::config(&args.source.source, sets.into_iter().flatten().collect())?.config)
 }
 
-fn open(config: &Config, run: &str) -> Result<Run, PipelineError> {
-    Ok(open_run(config.build.runs.as_ref(), run)?)
+fn open(config: &Config, run: &str) -> Result<(RunsRoot, Run), PipelineError> {
+    let root = pipeline::runs_root(config, &Storage::new(config.s3.clone()))?;
+    let run = open_run(&root, run)?;
+    Ok((root, run))
 }
 
 fn publish(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
     let config = config(&args.store)?;
-    let run = open(&config, &args.run)?;
+    let (root, run) = open(&config, &args.run)?;
     let observer = progress::observer(global);
-    let (done, outcome) = pipeline::publish(&run, Path::new(&config.build.runs), &config.publish, observer.as_ref());
+    let (done, outcome) = pipeline::publish(&run, &root, &config.publish, observer.as_ref());
     drop(observer);
     if args.json {
         json(&done)?;
@@ -108,7 +111,7 @@ fn rollback(args: &StoreArgs, to: Option<i64>, as_json: bool) -> anyhow::Result<
 
 fn verify(run: &str, args: &StoreArgs, as_json: bool) -> anyhow::Result<()> {
     let config = config(args)?;
-    let run = open(&config, run)?;
+    let (_, run) = open(&config, run)?;
     let mut audits = Vec::new();
     for &target in &config.publish.targets {
         existing(target, &config)?;

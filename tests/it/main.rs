@@ -12,6 +12,7 @@ mod mutated_input;
 mod report;
 mod run_directory;
 mod s3;
+mod s3_runs;
 mod sinks;
 mod support;
 mod synth;

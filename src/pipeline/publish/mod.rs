@@ -3,12 +3,10 @@
 mod stores;
 mod write;
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use crate::{
-    artifacts::{Run, list_runs},
+    artifacts::{Run, RunsRoot, list_runs},
     publish::{Committed, Expected, PublishConfig, PublishError, RunHeader, Sink, Tally, Target},
 };
 
@@ -37,7 +35,7 @@ pub struct Published {
 /// they saw before, and the stores after it were not tried.
 pub fn publish(
     run: &Run,
-    runs_root: &Path,
+    runs_root: impl Into<RunsRoot>,
     config: &PublishConfig,
     on: &dyn Observer,
 ) -> (Vec<Published>, Result<(), PipelineError>) {
@@ -91,7 +89,8 @@ pub fn publish_into(
         at_hand: comparable.map(|other| other.manifest().content_sha256.clone()).collect(),
     };
     let begun = sink.begin(&header)?;
-    let base = begun.base.as_ref().and_then(|hash| others.iter().find(|other| other.manifest().content_sha256 == *hash));
+    let base =
+        begun.base.as_ref().and_then(|hash| others.iter().find(|other| other.manifest().content_sha256 == *hash));
     let written = write_all(run, base, sink, on).and_then(|expected| {
         sink.verify(&expected)?;
         Ok(sink.commit()?)

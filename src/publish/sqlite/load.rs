@@ -190,9 +190,8 @@ fn first_duplicate(transaction: &Transaction<'_>, section: Section, sequence: Ru
 pub(super) fn audit(store: &Store, connection: &mut Connection) -> Result<Expected, PublishError> {
     let failed = || store.failed("read what is served");
     let transaction = connection.transaction().map_err(failed())?;
-    let current: Option<i64> = transaction
-        .query_row("SELECT current FROM publish_pointer", [], |row| row.get(0))
-        .map_err(failed())?;
+    let current: Option<i64> =
+        transaction.query_row("SELECT current FROM publish_pointer", [], |row| row.get(0)).map_err(failed())?;
     let Some(current) = current.map(RunSequence) else { return Ok(Expected::new()) };
     let tallies = SECTIONS.iter().map(|&section| Ok((section, tally(&transaction, section, current)?)));
     tallies.collect::<rusqlite::Result<_>>().map_err(failed())

@@ -190,7 +190,10 @@ mod tests {
     use super::*;
 
     fn publish(sink: &mut SqliteSink) -> RunSequence {
-        let sequence = sink.begin(&RunHeader { run: "r".into(), content_sha256: String::new(), at_hand: Vec::new() }).unwrap().sequence;
+        let sequence = sink
+            .begin(&RunHeader { run: "r".into(), content_sha256: String::new(), at_hand: Vec::new() })
+            .unwrap()
+            .sequence;
         sink.verify(&Expected::new()).unwrap();
         sink.commit().unwrap();
         sequence

@@ -108,9 +108,9 @@ pub(super) fn create_index(
 
 /// Removes a run's tables.
 pub(super) fn drop_tables(transaction: &Transaction<'_>, sequence: RunSequence) -> rusqlite::Result<()> {
-    SECTIONS
-        .iter()
-        .try_for_each(|&section| transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", table(section, sequence))))
+    SECTIONS.iter().try_for_each(|&section| {
+        transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", table(section, sequence)))
+    })
 }
 
 /// Makes the views of readers show one run, or nothing.

@@ -5,4 +5,5 @@ pub(crate) mod program;
 pub(crate) mod random;
 pub(crate) mod runs;
 pub(crate) mod s3;
+pub(crate) mod s3_writes;
 pub(crate) mod tables;
