@@ -241,7 +241,7 @@ fn of_two_builders_with_one_name_exactly_one_wins() {
         assert!(losers[0].status.code() == Some(1) && locked != exists, "{name}: {said}");
         n_locked += usize::from(locked);
         n_exists += usize::from(exists);
-        let run = open_run(&at(&server, "nightly/runs"), &name).unwrap();
+        let run = open_run(at(&server, "nightly/runs"), &name).unwrap();
         assert_whole(&run);
     }
     println!("{n_locked} losers found the name claimed, {n_exists} found the run");
@@ -288,7 +288,7 @@ fn a_killed_upload_is_never_listed_and_leaves_when_it_is_dead_for_sure() {
     assert!(ran.stderr.contains("no run `dead` in s3://shop/nightly/runs"), "{}", ran.stderr);
     // On the same machine it is known at once that the builder is dead, and its name is free.
     run(&["build", "--run", "dead"]);
-    assert_whole(&open_run(&at(&server, "nightly/runs"), "dead").unwrap());
+    assert_whole(&open_run(at(&server, "nightly/runs"), "dead").unwrap());
 
     // What another name's builder has left may, as far as the next build knows, still be on its way up.
     killed_upload(here, &server, "gone", 4);
@@ -318,7 +318,7 @@ fn a_killed_upload_is_never_listed_and_leaves_when_it_is_dead_for_sure() {
     assert_eq!((left("pruned"), left("notes")), (0, 1), "what no claim speaks of is not touched");
     assert_eq!(listed(), ["after", "next", "dead", "good"]);
     for name in listed() {
-        assert_whole(&open_run(&at(&server, "nightly/runs"), &name).unwrap());
+        assert_whole(&open_run(at(&server, "nightly/runs"), &name).unwrap());
     }
     // A dead claim on a whole run: its builder died between the manifest and the claim.
     let copied = fs::read(server.file("shop", "nightly/runs/good/manifest.json")).unwrap();
