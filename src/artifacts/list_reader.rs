@@ -213,6 +213,12 @@ impl ListTable {
         &self.scores.values()[self.range(row)]
     }
 
+    /// Where list `row` comes from; empty for kinds of list that have no source.
+    #[must_use]
+    pub fn source(&self, row: usize) -> &str {
+        self.sources.as_ref().map_or("", |sources| sources.value(row))
+    }
+
     fn range(&self, row: usize) -> Range<usize> {
         self.offsets[row] as usize..self.offsets[row + 1] as usize
     }
@@ -233,7 +239,7 @@ impl ListTable {
     fn found(&self, row: usize) -> FoundList {
         FoundList {
             entries: self.items(row).map(str::to_owned).zip(self.scores(row).iter().copied()).collect(),
-            source: self.sources.as_ref().map_or_else(String::new, |sources| sources.value(row).to_owned()),
+            source: self.source(row).to_owned(),
         }
     }
 }

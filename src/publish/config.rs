@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DynamoConfig;
+
 /// A kind of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
     /// One SQLite file.
     Sqlite,
+    /// A DynamoDB table.
+    DynamoDb,
 }
 
 impl Target {
@@ -16,18 +20,21 @@ impl Target {
     pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
+            Self::DynamoDb => "dynamodb",
         }
     }
 }
 
 /// `[publish]`: where a build's run goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PublishConfig {
     /// The stores that a build publishes to: `["sqlite"]`, or `[]` for none.
     pub targets: Vec<Target>,
     /// The SQLite file.
     pub sqlite: SqliteConfig,
+    /// The DynamoDB table.
+    pub dynamodb: DynamoConfig,
 }
 
 /// `[publish.sqlite]`: the embedded store.
@@ -42,7 +49,7 @@ pub struct SqliteConfig {
 
 impl Default for PublishConfig {
     fn default() -> Self {
-        Self { targets: vec![Target::Sqlite], sqlite: SqliteConfig::default() }
+        Self { targets: vec![Target::Sqlite], sqlite: SqliteConfig::default(), dynamodb: DynamoConfig::default() }
     }
 }
 
@@ -64,6 +71,6 @@ impl PublishConfig {
         if self.sqlite.keep == 0 {
             return Err(format!("{path}.sqlite.keep must be at least 1 (the current run), is 0"));
         }
-        Ok(())
+        self.dynamodb.check(&format!("{path}.dynamodb"))
     }
 }

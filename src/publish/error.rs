@@ -60,6 +60,29 @@ pub enum PublishError {
         /// NaN or infinite.
         score: f32,
     },
+    /// A row that the store cannot hold.
+    #[error("{} `{key}` cannot be published: {reason}", section.key_column())]
+    Unfit {
+        /// The section.
+        section: Section,
+        /// The row's key.
+        key: String,
+        /// Why.
+        reason: String,
+    },
+    /// The store is not there, or not as it must be.
+    #[error("{store} cannot be used: {what}")]
+    NotReady {
+        /// The store.
+        store: String,
+        /// What is missing or wrong.
+        what: String,
+        /// What to do.
+        hint: String,
+        /// The store's answer, where it gave one.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// A store was handed rows that it does not take.
     #[error("{store} takes no {}", section.name())]
     NotTaken {
@@ -81,6 +104,16 @@ pub enum PublishError {
         expected: String,
         /// As found.
         found: String,
+    },
+    /// A row that was written is not what a reader would get.
+    #[error("{store}: key {key:?} reads back as {}", if *found { "something else than was written" } else { "nothing" })]
+    ReadBack {
+        /// The store.
+        store: String,
+        /// The row's key.
+        key: String,
+        /// Whether there was a row at all.
+        found: bool,
     },
     /// A rollback to a run that the store does not keep.
     #[error("{store} keeps no {which} to go back to")]

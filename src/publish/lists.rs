@@ -7,7 +7,7 @@ use xxhash_rust::xxh64::Xxh64;
 
 use crate::recommendations::{ListBatch, ListRow, MemberRow};
 
-use super::{Rows, Section};
+use super::{PublishError, Rows, Section};
 
 /// Lists of one kind, counted and summed up. The sum does not depend on their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -34,6 +34,29 @@ impl Tally {
         self.n_lists += 1;
         self.n_entries += n_entries;
         self.checksum = self.checksum.wrapping_add(hasher.digest());
+    }
+
+    /// Adds a row that a store has its own hash for.
+    pub(super) fn add_hashed(&mut self, n_entries: u64, hash: u64) {
+        self.n_lists += 1;
+        self.n_entries += n_entries;
+        self.checksum = self.checksum.wrapping_add(hash);
+    }
+
+    /// Compares what should be with what was `found`.
+    pub(super) fn compare(&self, found: &Self, store: &str, section: Section) -> Result<(), PublishError> {
+        let numbers = [
+            ("lists", self.n_lists, found.n_lists),
+            ("entries", self.n_entries, found.n_entries),
+            ("checksum", self.checksum, found.checksum),
+        ];
+        match numbers.into_iter().find(|(_, wanted, found)| wanted != found) {
+            None => Ok(()),
+            Some((what, expected, found)) => {
+                let (expected, found) = (expected.to_string(), found.to_string());
+                Err(PublishError::Mismatch { store: store.to_owned(), section, what, expected, found })
+            }
+        }
     }
 
     /// Adds another tally of the same kind.

@@ -4,16 +4,22 @@
 //! Refuses: to show a run before it has been counted and checked, and to overrule a newer one.
 
 mod config;
+mod dynamodb;
 mod error;
 mod lists;
+mod retry;
 mod rows;
 mod section;
 mod sink;
 mod sqlite;
 
 pub use config::{PublishConfig, SqliteConfig, Target};
+pub use dynamodb::{
+    Attributes, DynamoConfig, DynamoReader, DynamoSink, Encoding, Estimate, EstimateSummary, Layout, Prices, ServedList,
+};
 pub use error::PublishError;
 pub use lists::{Expected, Tally, encode_list};
+pub use retry::{Failure, RetryPolicy};
 pub use rows::{DocumentBatch, Rows};
 pub use section::Section;
 pub use sink::{Begun, Committed, PublishedRun, RunHeader, RunSequence, Sink, Status};

@@ -121,6 +121,11 @@ pub trait Sink {
         Ok(())
     }
 
+    /// Whether readers see scores: where they do not, lists that differ in scores alone are the same.
+    fn shows_scores(&self) -> bool {
+        true
+    }
+
     /// How the writing goes, for the progress line: rate, retries, cost. `None`: nothing to tell.
     fn note(&self) -> Option<String> {
         None

@@ -4,11 +4,13 @@
 mod bad_input;
 mod build;
 mod evaluate;
+mod faults;
 mod floors;
 mod ingest;
 mod item_lists;
 mod kill;
 mod mutated_input;
+mod readers;
 mod report;
 mod run_directory;
 mod s3;

@@ -1,6 +1,7 @@
 //! A run directory into the stores that others read.
 
 mod stores;
+mod tables;
 mod write;
 
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! The stores that a config names.
 
-use crate::publish::{PublishConfig, PublishError, Sink, SqliteConfig, SqliteSink, Target};
+use crate::publish::{DynamoSink, PublishConfig, PublishError, Sink, SqliteConfig, SqliteSink, Target};
 
 /// A store, opened.
 pub struct Store {
@@ -21,6 +21,10 @@ pub fn open_store(target: Target, config: &PublishConfig) -> Result<Store, Publi
         Target::Sqlite => {
             let SqliteConfig { path, keep } = &config.sqlite;
             Store { sink: Box::new(SqliteSink::open(path.as_ref())?), place: path.clone(), keep: *keep }
+        }
+        Target::DynamoDb => {
+            let table = &config.dynamodb;
+            Store { sink: Box::new(DynamoSink::open(table)?), place: format!("table {}", table.table), keep: table.keep }
         }
     })
 }

@@ -163,15 +163,7 @@ pub(super) fn verify(
 
         let found = tally(connection, section, loading.sequence).map_err(store.failed("read back what was written"))?;
         let wanted = expected.get(&section).copied().unwrap_or_default();
-        let numbers = [
-            ("lists", wanted.n_lists, found.n_lists),
-            ("entries", wanted.n_entries, found.n_entries),
-            ("checksum", wanted.checksum, found.checksum),
-        ];
-        if let Some((what, expected, found)) = numbers.into_iter().find(|(_, wanted, found)| wanted != found) {
-            let (expected, found) = (expected.to_string(), found.to_string());
-            return Err(PublishError::Mismatch { store: store.name.clone(), section, what, expected, found });
-        }
+        wanted.compare(&found, &store.name, section)?;
         total.merge(&found);
     }
     Ok(total)

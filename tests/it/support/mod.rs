@@ -1,5 +1,6 @@
 //! What several tests need.
 
+pub(crate) mod dynamo;
 pub(crate) mod ingest;
 pub(crate) mod program;
 pub(crate) mod random;

@@ -1,0 +1,109 @@
+//! Reading profiles back, one JSON object a user.
+
+use std::path::PathBuf;
+
+use arrow::{
+    array::{Array, AsArray, RecordBatch},
+    datatypes::{DataType, Float32Type, Float64Type, TimestampMillisecondType, UInt32Type},
+};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use serde_json::{Map, Value, json};
+
+use super::{
+    ArtifactError, Run,
+    parquet_io::{decode, next_batch},
+};
+
+/// Profiles a batch holds.
+const BATCH_PROFILES: usize = 4_096;
+/// Changes every night for every user, and follows from `last_at`: readers who want it subtract.
+const LEFT_OUT: &str = "recency_days";
+
+/// Reads one file of profiles in batches.
+#[derive(Debug)]
+pub struct ProfileReader {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+}
+
+/// A batch of profiles.
+#[derive(Debug, Default)]
+pub struct ProfileTable {
+    /// User ids, ascending.
+    pub users: Vec<String>,
+    /// JSON objects, parallel to the users: counts and money that are not zero, instants in Unix seconds, favourites.
+    pub documents: Vec<String>,
+}
+
+impl Run {
+    /// Opens a file of profiles, checked against the manifest.
+    ///
+    /// # Errors
+    /// When the file is absent or damaged.
+    pub fn profile_reader(&self, path: &str) -> Result<ProfileReader, ArtifactError> {
+        let bytes = self.read(path)?;
+        let path = self.path().join(path);
+        let reader = decode(&path, || {
+            ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(BATCH_PROFILES).build()
+        })?;
+        Ok(ProfileReader { path, reader })
+    }
+}
+
+impl ProfileReader {
+    /// The next batch, `None` at the end.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    #[expect(clippy::should_implement_trait, reason = "it fails once and must not be asked again")]
+    pub fn next(&mut self) -> Result<Option<ProfileTable>, ArtifactError> {
+        let Some(batch) = next_batch(&self.path, &mut self.reader)? else { return Ok(None) };
+        match table(&batch) {
+            Some(table) => Ok(Some(table)),
+            None => Err(ArtifactError::damaged(&self.path, "a column has another type than it should")),
+        }
+    }
+}
+
+fn table(batch: &RecordBatch) -> Option<ProfileTable> {
+    let users = batch.column_by_name("user_id")?.as_string_opt::<i32>()?;
+    let mut documents = vec![Map::new(); batch.num_rows()];
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let name = field.name();
+        if name == "user_id" || name == LEFT_OUT {
+            continue;
+        }
+        for (row, document) in documents.iter_mut().enumerate().filter(|(row, _)| column.is_valid(*row)) {
+            if let Some(value) = value(column.as_ref(), row)? {
+                document.insert(name.clone(), value);
+            }
+        }
+    }
+    Some(ProfileTable {
+        users: users.iter().map(|user| user.map(str::to_owned)).collect::<Option<_>>()?,
+        documents: documents.into_iter().map(|document| Value::Object(document).to_string()).collect(),
+    })
+}
+
+/// `Some(None)` for what says nothing: zero, or no favourites.
+fn value(column: &dyn Array, row: usize) -> Option<Option<Value>> {
+    Some(match column.data_type() {
+        DataType::UInt32 => Some(column.as_primitive_opt::<UInt32Type>()?.value(row)).filter(|n| *n != 0).map(Value::from),
+        DataType::Float64 => {
+            Some(column.as_primitive_opt::<Float64Type>()?.value(row)).filter(|x| *x != 0.0).map(Value::from)
+        }
+        DataType::Timestamp(..) => {
+            Some(Value::from(column.as_primitive_opt::<TimestampMillisecondType>()?.value(row).div_euclid(1_000)))
+        }
+        DataType::List(_) => {
+            let entries = column.as_list_opt::<i32>()?.value(row);
+            let entries = entries.as_struct_opt()?;
+            let categories = entries.column_by_name("category")?.as_string_opt::<i32>()?;
+            let shares = entries.column_by_name("share")?.as_primitive_opt::<Float32Type>()?;
+            let listed = |at: usize| json!({ "category": categories.value(at), "share": shares.value(at) });
+            let listed: Vec<Value> = (0..entries.len()).map(listed).collect();
+            (!listed.is_empty()).then_some(Value::Array(listed))
+        }
+        _ => return None,
+    })
+}
