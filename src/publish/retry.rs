@@ -83,8 +83,10 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_cap_and_end() {
         let policy = RetryPolicy { max_attempts: 9, base_ms: 50, cap_ms: 5_000 };
-        let longest: Vec<u128> =
-            (1..=9).map_while(|attempt| policy.wait(Failure::Throttled, attempt, 1.0)).map(|wait| wait.as_millis()).collect();
+        let longest: Vec<u128> = (1..=9)
+            .map_while(|attempt| policy.wait(Failure::Throttled, attempt, 1.0))
+            .map(|wait| wait.as_millis())
+            .collect();
         assert_eq!(longest, [50, 100, 200, 400, 800, 1_600, 3_200, 5_000]);
         assert_eq!(policy.wait(Failure::Unclear, 3, 0.5), Some(Duration::from_millis(100)));
         assert_eq!(policy.wait(Failure::Unclear, 3, 0.0), Some(Duration::ZERO));

@@ -24,7 +24,11 @@ pub fn open_store(target: Target, config: &PublishConfig) -> Result<Store, Publi
         }
         Target::DynamoDb => {
             let table = &config.dynamodb;
-            Store { sink: Box::new(DynamoSink::open(table)?), place: format!("table {}", table.table), keep: table.keep }
+            Store {
+                sink: Box::new(DynamoSink::open(table)?),
+                place: format!("table {}", table.table),
+                keep: table.keep,
+            }
         }
     })
 }

@@ -79,7 +79,11 @@ impl Table {
             Self::Lists(table) => {
                 let mut batch = ListBatch::default();
                 for row in rows {
-                    batch.push(table.key(row), table.items(row).zip(table.scores(row).iter().copied()), table.source(row));
+                    batch.push(
+                        table.key(row),
+                        table.items(row).zip(table.scores(row).iter().copied()),
+                        table.source(row),
+                    );
                 }
                 each(&Rows::Lists(section, &batch))
             }
