@@ -23,8 +23,8 @@ pub(super) const CLAIMS: &str = ".claims";
 /// Ending of a claim's name.
 pub(super) const SUFFIX: &str = ".json";
 
-/// A claim that was not renewed for so long is dead. Longer than any request with all its repetitions takes, so that
-/// nothing that its holder has sent is still on its way.
+/// A claim that was not renewed for so long is dead. Longer than a deletion or a manifest with all repetitions takes, so
+/// that none of a former holder is still on its way; a file that is, meets `If-None-Match`.
 const SILENCE: Duration = Duration::from_secs(600);
 /// How often a claim is renewed.
 const BEAT: Duration = Duration::from_secs(60);

@@ -40,6 +40,9 @@ const MAX_RUNTIME_THREADS: usize = 4;
 /// Parts on their way up at once: with the default part size 64 MiB of memory, and enough to fill a gigabit line.
 const MAX_UPLOAD_SLOTS: usize = 8;
 
+/// A part that goes up slower than this many bytes a second is taken for stuck: eight at once on a line of 4 Mbit/s.
+const MIN_UPLOAD_RATE: u64 = 64 << 10;
+
 /// Pause before the first repetition that the SDK does not make itself; it doubles with every further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -62,6 +65,8 @@ struct Running {
     /// `Some` until dropped.
     runtime: Option<Runtime>,
     client: aws_sdk_s3::Client,
+    /// The same with more patience: its waits for an answer begin with the first byte of the request.
+    uploading: aws_sdk_s3::Client,
     in_flight: Arc<Semaphore>,
     /// Buffers of files on their way up, each of one part.
     upload_slots: Arc<Semaphore>,
@@ -161,11 +166,25 @@ impl Shared {
         let client = aws_sdk_s3::Client::from_conf(
             aws_sdk_s3::config::Builder::from(&sdk).force_path_style(config.path_style).build(),
         );
+        let patience = read_timeout + Duration::from_secs(config.part_bytes.div_ceil(MIN_UPLOAD_RATE));
+        let uploading = aws_sdk_s3::Client::from_conf(
+            client
+                .config()
+                .to_builder()
+                .timeout_config(
+                    TimeoutConfig::builder()
+                        .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+                        .read_timeout(patience)
+                        .build(),
+                )
+                .build(),
+        );
         let in_flight = Arc::new(Semaphore::new(config.max_in_flight));
         tracing::debug!(region = ?sdk.region(), endpoint = ?sdk.endpoint_url(), n_threads, "S3 client started");
         Ok(Running {
             runtime: Some(runtime),
             client,
+            uploading,
             in_flight,
             upload_slots: Arc::new(Semaphore::new(config.max_in_flight.min(MAX_UPLOAD_SLOTS))),
             max_attempts: config.max_attempts,

@@ -99,6 +99,9 @@ struct Upload {
     stopped: watch::Receiver<bool>,
 }
 
+/// Parts under way.
+type Parts = JoinSet<Result<CompletedPart, StorageError>>;
+
 /// What an attempt came to.
 enum Outcome {
     Done,
@@ -131,21 +134,19 @@ impl Upload {
         StorageError::Interrupted { uri: self.object.uri.clone() }
     }
 
-    /// Waits for a buffer, and for leave to go on.
+    /// Waits for a buffer, and for leave to go on. A request under way is never given up: what is written afterwards could
+    /// be found by nobody.
     async fn slot(&self) -> Result<OwnedSemaphorePermit, StorageError> {
-        let slots = Arc::clone(&self.running.upload_slots);
-        let permit = self.unless_stopped(slots.acquire_owned()).await?.expect("the semaphore is never closed");
-        if (self.permission)() { Ok(permit) } else { Err(self.interrupted()) }
-    }
-
-    /// `work`, given up as soon as another file has failed.
-    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, StorageError> {
         let mut stopped = self.stopped.clone();
-        tokio::select! {
+        let permit = tokio::select! {
             biased;
-            _ = stopped.wait_for(|stopped| *stopped) => Err(self.interrupted()),
-            done = work => Ok(done),
+            _ = stopped.wait_for(|stopped| *stopped) => return Err(self.interrupted()),
+            permit = Arc::clone(&self.running.upload_slots).acquire_owned() => permit,
+        };
+        if !(self.permission)() {
+            return Err(self.interrupted());
         }
+        Ok(permit.expect("the semaphore is never closed"))
     }
 
     async fn whole(&self) -> Result<Outcome, StorageError> {
@@ -153,7 +154,7 @@ impl Upload {
         let (_, part) = self.read(Source::open(&self.file, None)?, self.file.bytes).await?;
         let request = self
             .running
-            .client
+            .uploading
             .put_object()
             .bucket(&self.object.bucket)
             .key(&self.object.key)
@@ -162,7 +163,7 @@ impl Upload {
             .set_checksum_sha256(sha256(&self.file.sha256))
             .metadata(SHA256_KEY, &self.file.sha256)
             .body(ByteStream::from(part));
-        let sent = self.unless_stopped(request.send()).await?;
+        let sent = request.send().await;
         drop(permit);
         match sent {
             Ok(_) => Ok(Outcome::Done),
@@ -215,10 +216,13 @@ impl Upload {
         let Some(id) = started.upload_id() else {
             return Err(self.failed("the answer names no upload".into()));
         };
-        let outcome = match self.parts(id).await {
+        let mut tasks = JoinSet::new();
+        let outcome = match self.parts(id, &mut tasks).await {
             Ok(parts) => self.complete(id, parts).await,
             Err(error) => Err(error),
         };
+        // A part that arrives after the upload was aborted would stay, and cost.
+        while tasks.join_next().await.is_some() {}
         if !matches!(outcome, Ok(Outcome::Done))
             && let Err(error) = abort(&self.running, &self.object, id).await
         {
@@ -228,10 +232,9 @@ impl Upload {
     }
 
     /// Sends the parts, as many at once as there are buffers.
-    async fn parts(&self, id: &str) -> Result<Vec<CompletedPart>, StorageError> {
+    async fn parts(&self, id: &str, tasks: &mut Parts) -> Result<Vec<CompletedPart>, StorageError> {
         let part_bytes = self.running.part_bytes.max(self.file.bytes.div_ceil(MAX_PARTS));
         let mut source = Source::open(&self.file, Some(Sha256::new()))?;
-        let mut tasks: JoinSet<Result<CompletedPart, StorageError>> = JoinSet::new();
         let mut parts = Vec::new();
         let mut left = self.file.bytes;
         let mut number = 0;
@@ -248,7 +251,7 @@ impl Upload {
             let checksum = crc32(&bytes);
             let request = self
                 .running
-                .client
+                .uploading
                 .upload_part()
                 .bucket(&self.object.bucket)
                 .key(&self.object.key)
@@ -264,7 +267,7 @@ impl Upload {
                 Ok(part.build())
             });
         }
-        while let Some(done) = self.unless_stopped(tasks.join_next()).await? {
+        while let Some(done) = tasks.join_next().await {
             parts.push(settled(done)?);
         }
         let found = source.finish();
@@ -282,7 +285,7 @@ impl Upload {
         }
         let sent = self
             .running
-            .client
+            .uploading
             .complete_multipart_upload()
             .bucket(&self.object.bucket)
             .key(&self.object.key)

@@ -38,6 +38,8 @@ pub(crate) struct Writes {
     pub(crate) stall_after: AtomicUsize,
     /// So many of the next PUTs of a key with this ending are written and answered with 500.
     pub(crate) fail_written: Mutex<(String, usize)>,
+    /// Objects and parts are answered after so many milliseconds; small ones (`.json`) at once.
+    pub(crate) slow_ms: AtomicUsize,
     /// Parts of this number are refused.
     pub(crate) refused_part: AtomicUsize,
     /// PUTs of objects and parts seen, failed ones included.
@@ -104,6 +106,7 @@ impl Writes {
             slow_downs: AtomicUsize::new(0),
             stall_after: AtomicUsize::new(usize::MAX),
             fail_written: Mutex::new((String::new(), 0)),
+            slow_ms: AtomicUsize::new(2),
             refused_part: AtomicUsize::new(0),
             n_puts: AtomicUsize::new(0),
             n_parts: AtomicUsize::new(0),
@@ -141,11 +144,12 @@ impl Writes {
     }
 
     /// What befalls a PUT before it is looked at.
-    async fn befall(&self) -> S3Result<()> {
+    async fn befall(&self, key: &str) -> S3Result<()> {
         let number = self.n_puts.fetch_add(1, SeqCst);
         let now = self.in_flight.fetch_add(1, SeqCst) + 1;
         self.max_in_flight.fetch_max(now, SeqCst);
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        let slow_ms = if key.ends_with(".json") { 2 } else { self.slow_ms.load(SeqCst) };
+        tokio::time::sleep(Duration::from_millis(slow_ms as u64)).await;
         self.in_flight.fetch_sub(1, SeqCst);
         if number >= self.stall_after.load(SeqCst) {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -156,7 +160,7 @@ impl Writes {
 
     pub(super) async fn put(&self, input: PutObjectInput) -> S3Result<S3Response<PutObjectOutput>> {
         let bucket = self.bucket(&input.bucket)?;
-        self.befall().await?;
+        self.befall(&input.key).await?;
         let bytes = collected(input.body).await?;
         check(&bytes, input.checksum_crc32.as_ref(), input.checksum_sha256.as_ref())?;
         let conditions = (input.if_none_match.as_ref(), input.if_match.as_ref());
@@ -264,7 +268,7 @@ impl Writes {
     pub(super) async fn part(&self, input: UploadPartInput) -> S3Result<S3Response<UploadPartOutput>> {
         self.bucket(&input.bucket)?;
         self.n_parts.fetch_add(1, SeqCst);
-        self.befall().await?;
+        self.befall(&input.key).await?;
         if self.refused_part.load(SeqCst) == input.part_number as usize {
             return Err(s3_error!(AccessDenied));
         }
