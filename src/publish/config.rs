@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::DynamoConfig;
+use super::{DynamoConfig, MySqlConfig, PostgresConfig};
 
 /// A kind of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +12,10 @@ pub enum Target {
     Sqlite,
     /// A DynamoDB table.
     DynamoDb,
+    /// A Postgres server.
+    Postgres,
+    /// A MariaDB or MySQL server.
+    Mysql,
 }
 
 impl Target {
@@ -21,6 +25,8 @@ impl Target {
         match self {
             Self::Sqlite => "sqlite",
             Self::DynamoDb => "dynamodb",
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
         }
     }
 }
@@ -35,6 +41,10 @@ pub struct PublishConfig {
     pub sqlite: SqliteConfig,
     /// The DynamoDB table.
     pub dynamodb: DynamoConfig,
+    /// The Postgres server.
+    pub postgres: PostgresConfig,
+    /// The MariaDB or MySQL server.
+    pub mysql: MySqlConfig,
 }
 
 /// `[publish.sqlite]`: the embedded store.
@@ -49,7 +59,13 @@ pub struct SqliteConfig {
 
 impl Default for PublishConfig {
     fn default() -> Self {
-        Self { targets: vec![Target::Sqlite], sqlite: SqliteConfig::default(), dynamodb: DynamoConfig::default() }
+        Self {
+            targets: vec![Target::Sqlite],
+            sqlite: SqliteConfig::default(),
+            dynamodb: DynamoConfig::default(),
+            postgres: PostgresConfig::default(),
+            mysql: MySqlConfig::default(),
+        }
     }
 }
 
@@ -71,6 +87,8 @@ impl PublishConfig {
         if self.sqlite.keep == 0 {
             return Err(format!("{path}.sqlite.keep must be at least 1 (the current run), is 0"));
         }
-        self.dynamodb.check(&format!("{path}.dynamodb"))
+        self.dynamodb.check(&format!("{path}.dynamodb"))?;
+        self.postgres.check(&format!("{path}.postgres"))?;
+        self.mysql.check(&format!("{path}.mysql"))
     }
 }

@@ -141,6 +141,28 @@ pub enum PublishError {
         /// The newest known here.
         known: i64,
     },
+    /// The store was set up by an older program, and this one may not change it.
+    #[error("{store} has schema version {found}, this program needs {known}; `nightshelf publish migrate` brings it there")]
+    OlderSchema {
+        /// The store.
+        store: String,
+        /// The version found; 0 where there is none.
+        found: i64,
+        /// The version needed.
+        known: i64,
+    },
+    /// A text that the store cannot hold.
+    #[error("{store} cannot hold {} `{}` of {}: {why}", section.key_column(), key.escape_debug(), section.name())]
+    Unstorable {
+        /// The store.
+        store: String,
+        /// The section.
+        section: Section,
+        /// The row's key.
+        key: String,
+        /// What of it, and why not.
+        why: String,
+    },
     /// The store failed.
     #[error("cannot {doing} in {store}")]
     Store {

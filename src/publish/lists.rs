@@ -1,13 +1,13 @@
 //! Lists as text, and what they add up to.
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, io::Write as _};
 
 use serde::Serialize;
 use xxhash_rust::xxh64::Xxh64;
 
 use crate::recommendations::{ListBatch, ListRow, MemberRow};
 
-use super::{PublishError, Rows, Section};
+use super::{Rows, Section};
 
 /// Lists of one kind, counted and summed up. The sum does not depend on their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -43,20 +43,15 @@ impl Tally {
         self.checksum = self.checksum.wrapping_add(hash);
     }
 
-    /// Compares what should be with what was `found`.
-    pub(super) fn compare(&self, found: &Self, store: &str, section: Section) -> Result<(), PublishError> {
+    /// What differs first, as here and as there.
+    pub(super) fn first_difference(&self, found: &Self) -> Option<(&'static str, String, String)> {
         let numbers = [
             ("lists", self.n_lists, found.n_lists),
             ("entries", self.n_entries, found.n_entries),
             ("checksum", self.checksum, found.checksum),
         ];
-        match numbers.into_iter().find(|(_, wanted, found)| wanted != found) {
-            None => Ok(()),
-            Some((what, expected, found)) => {
-                let (expected, found) = (expected.to_string(), found.to_string());
-                Err(PublishError::Mismatch { store: store.to_owned(), section, what, expected, found })
-            }
-        }
+        let (what, expected, found) = numbers.into_iter().find(|(_, expected, found)| expected != found)?;
+        Some((what, expected.to_string(), found.to_string()))
     }
 
     /// Adds another tally of the same kind.
@@ -125,18 +120,33 @@ pub fn encode_list(list: &ListRow<'_, '_>, out: &mut String) {
 
 /// Appends what a member's columns hold, one a line: rank, score, arm, reason, variables, items as [`encode_list`] has them.
 pub(super) fn encode_member(member: &MemberRow<'_, '_>, out: &mut String) {
-    // Lines need no escapes: the text is only ever hashed, and each part has a fixed place or a length of its own.
-    out.push_str(&format!(
-        "{}\n{}\n{}\n{}:{}\n{}:{}\n",
-        member.rank,
-        member.score,
-        member.arm.name(),
-        member.reason.len(),
-        member.reason,
-        member.variables.len(),
-        member.variables
-    ));
+    member_head(member.rank, member.score, member.arm.name(), member.reason, member.variables, out);
     encode_list(&member.list, out);
+}
+
+/// What [`encode_member`] writes in front of the items.
+pub(super) fn member_head(rank: u32, score: f32, arm: &str, reason: &str, variables: &str, out: &mut String) {
+    // Lines need no escapes: the text is only ever hashed, and each part has a fixed place or a length of its own.
+    write!(out, "{rank}\n{score}\n{arm}\n{}:{reason}\n{}:{variables}\n", reason.len(), variables.len())
+        .expect("a String takes every text");
+}
+
+/// A member's key in messages.
+pub(super) fn member_key(campaign: &str, user: &str) -> String {
+    format!("{user} (campaign {campaign})")
+}
+
+/// Entries of a list as `encode_list` writes it: each has one string, and strings hold no bare quotes.
+pub(super) fn n_entries_of(list: &str) -> u64 {
+    let (mut quotes, mut bytes) = (0_u64, list.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b'"' => quotes += 1,
+            _ => {}
+        }
+    }
+    quotes / 2
 }
 
 /// The inside of a JSON string. Ids hardly ever need escapes: without one they are copied whole.
@@ -209,5 +219,15 @@ mod tests {
         let mut kept = Tally::default();
         kept.add("a", "bc", 0, "[]");
         assert_ne!(moved.checksum, kept.checksum);
+    }
+
+    #[test]
+    fn entries_are_counted_in_the_text() {
+        for items in [&[][..], &["a"], &["a\"b", "\\", "],["], &["", "\u{0}", "\\\\\""]] {
+            let mut text = String::new();
+            let scores = vec![1.0; items.len()];
+            encode_list(&ListRow { key: "k", items, scores: &scores, source: "" }, &mut text);
+            assert_eq!(n_entries_of(&text), items.len() as u64, "{text}");
+        }
     }
 }

@@ -11,6 +11,7 @@ mod retry;
 mod rows;
 mod section;
 mod sink;
+mod sql;
 mod sqlite;
 
 pub use config::{PublishConfig, SqliteConfig, Target};
@@ -23,4 +24,5 @@ pub use retry::{Failure, RetryPolicy};
 pub use rows::{DocumentBatch, Rows};
 pub use section::Section;
 pub use sink::{Begun, Committed, PublishedRun, RunHeader, RunSequence, Sink, Status};
+pub use sql::{MySqlConfig, PostgresConfig, PostgresSink, Tls};
 pub use sqlite::SqliteSink;

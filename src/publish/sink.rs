@@ -67,7 +67,7 @@ pub struct PublishedRun {
 }
 
 /// The state of a store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// What readers see; `None` before the first publish.
     pub current: Option<RunSequence>,

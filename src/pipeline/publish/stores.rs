@@ -1,6 +1,6 @@
 //! The stores that a config names.
 
-use crate::publish::{DynamoSink, PublishConfig, PublishError, Sink, SqliteConfig, SqliteSink, Target};
+use crate::publish::{DynamoSink, PostgresSink, PublishConfig, PublishError, Sink, SqliteConfig, SqliteSink, Target};
 
 /// A store, opened.
 pub struct Store {
@@ -30,5 +30,10 @@ pub fn open_store(target: Target, config: &PublishConfig) -> Result<Store, Publi
                 keep: table.keep,
             }
         }
+        Target::Postgres => {
+            let config = &config.postgres;
+            Store { sink: Box::new(PostgresSink::open(config)?), place: config.place(), keep: config.keep }
+        }
+        Target::Mysql => unimplemented!(),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use xxhash_rust::xxh64::{Xxh64, xxh64};
 
-use super::{DynamoConfig, Encoding};
+use super::{DynamoConfig, Encoding, Layout};
 use crate::{
     publish::{PublishError, Section},
     recommendations::ListRow,
@@ -18,6 +18,8 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 const MAX_ITEM_BYTES: usize = 400 * 1024;
 /// DynamoDB's limit on a partition key.
 const MAX_KEY_BYTES: usize = 2_048;
+/// The attribute that says which run wrote a row, with `layout = "latest"`, where the sort key is always 0.
+pub(super) const LATEST_SEQUENCE: &str = "seq";
 /// A write unit pays for so many bytes.
 const WRITE_UNIT_BYTES: usize = 1_024;
 
@@ -112,7 +114,14 @@ impl Encoder {
         let names = &self.config.attributes;
         let mut item = Item::with_capacity(5);
         item.insert(names.key.clone(), AttributeValue::S(self.key(section, key)));
-        item.insert(names.sequence.clone(), AttributeValue::N(self.sequence.to_string()));
+        let sequence = AttributeValue::N(self.sequence.to_string());
+        match self.config.layout {
+            Layout::Versioned => item.insert(names.sequence.clone(), sequence),
+            Layout::Latest => {
+                item.insert(LATEST_SEQUENCE.to_owned(), sequence);
+                item.insert(names.sequence.clone(), AttributeValue::N("0".to_owned()))
+            }
+        };
         if let Some(ttl) = self.ttl {
             item.insert(names.ttl.clone(), AttributeValue::N(ttl.to_string()));
         }

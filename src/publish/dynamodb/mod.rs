@@ -66,6 +66,8 @@ struct Loading {
     seen: HashSet<u64>,
     tallies: Expected,
     sample: Sample,
+    /// Who came first, once that is known.
+    ended: Option<String>,
     /// The sum of what `verify` found right, until something is written again.
     verified: Option<Tally>,
 }
@@ -142,6 +144,7 @@ impl DynamoSink {
 
     fn begun(&mut self, doing: &'static str) -> Result<(&Runtime, &Link, &Ledger, &mut Loading), PublishError> {
         match &mut self.loading {
+            Some(Loading { ended: Some(by), entry, .. }) => Err(self.ledger.superseded(entry.sequence, by.clone())),
             Some(loading) => Ok((&self.runtime, &self.link, &self.ledger, loading)),
             None => Err(PublishError::OutOfOrder { doing, reason: "no publish has begun" }),
         }
@@ -240,6 +243,7 @@ impl Sink for DynamoSink {
             index: 0,
             seen: HashSet::new(),
             tallies: Expected::new(),
+            ended: None,
             verified: None,
         });
         Ok(begun)
@@ -285,7 +289,9 @@ impl Sink for DynamoSink {
         fail::fail_point!("dynamodb-before-verify");
         for section in Section::ALL {
             let of = |side: &Expected| side.get(&section).copied().unwrap_or_default();
-            of(expected).compare(&of(&loading.tallies), &link.store, section)?;
+            if let Some((what, expected, found)) = of(expected).first_difference(&of(&loading.tallies)) {
+                return Err(PublishError::Mismatch { store: link.store.clone(), section, what, expected, found });
+            }
         }
         if let Outlet::Table(_) = loading.outlet {
             let range = (loading.entry.floor, loading.entry.sequence);
@@ -307,7 +313,11 @@ impl Sink for DynamoSink {
             Outlet::Served => loading.before.previous,
             Outlet::Table(_) => {
                 (loading.entry.n_lists, loading.entry.n_entries) = (total.n_lists, total.n_entries);
-                runtime.block_on(ledger.commit(&loading.entry, &loading.before))?;
+                let outcome = runtime.block_on(ledger.commit(&loading.entry, &loading.before));
+                if let Err(PublishError::Superseded { by, .. }) = &outcome {
+                    loading.ended = Some(by.clone());
+                }
+                outcome?;
                 loading.before.current
             }
             Outlet::Estimate(_) => {

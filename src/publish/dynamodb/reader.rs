@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 
 use super::{
     DynamoConfig, Layout,
-    encode::{Item, is_gone},
+    encode::{Item, LATEST_SEQUENCE, is_gone},
     ledger::{POINTER, Pointer, pointer_of},
     link::Link,
 };
@@ -146,6 +146,6 @@ fn served(config: &DynamoConfig, item: &Item) -> Option<ServedList> {
     Some(ServedList {
         items: items.collect(),
         source: item.get(&names.source).and_then(|source| source.as_s().ok()).cloned().unwrap_or_default(),
-        sequence: number(super::writer::LATEST_SEQUENCE).or_else(|| number(&names.sequence)).unwrap_or(0),
+        sequence: number(LATEST_SEQUENCE).or_else(|| number(&names.sequence)).unwrap_or(0),
     })
 }

@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     Layout,
-    encode::Encoded,
+    encode::{Encoded, LATEST_SEQUENCE},
     ledger::{Ledger, Mine},
     link::{Fault, Link, draw, fault},
     pace::Pace,
@@ -437,6 +437,3 @@ async fn put_newer(link: &Link, pending: &Pending, sequence: i64) -> Result<Take
     };
     Ok(Taken { refused: HashSet::new(), units: units.unwrap_or_else(|| f64::from(pending.row.write_units())) })
 }
-
-/// The attribute that says which run wrote a row, with `layout = "latest"`, where the sort key is always 0.
-pub(super) const LATEST_SEQUENCE: &str = "seq";

@@ -1,15 +1,15 @@
 //! Loading a run's rows and reading them back.
 
-use rusqlite::{Connection, ErrorCode, Transaction, params};
+use rusqlite::{Connection, ErrorCode, Statement, Transaction, params};
 
-use crate::recommendations::ListBatch;
+use crate::recommendations::{ListBatch, MemberBatch};
 
 use super::{
     Expected, LoadLock, Loading, PublishError, RunHeader, RunSequence, SECTIONS, Section, Store, Tally,
-    schema::{create_index, create_tables, drop_tables, table},
+    schema::{count_campaigns, create_index, create_tables, drop_tables, key, table},
     writing,
 };
-use crate::publish::lists::encode_list;
+use crate::publish::lists::{encode_list, member_head, member_key, n_entries_of};
 
 /// Text written in one transaction: bounds how long other publishers wait for their turn.
 const TRANSACTION_BYTES: usize = 16 * 1024 * 1024;
@@ -92,7 +92,7 @@ pub(super) fn check_current(
 }
 
 /// Appends lists in transactions of bounded size.
-pub(super) fn write(
+pub(super) fn write_lists(
     store: &Store,
     connection: &mut Connection,
     loading: &Loading,
@@ -100,38 +100,98 @@ pub(super) fn write(
     lists: &ListBatch<'_>,
 ) -> Result<Tally, PublishError> {
     let (table, key) = (table(section, loading.sequence), section.key_column());
-    let doing = || format!("write lists into {table}");
     let insert = format!("INSERT INTO {table} ({key}, n_items, items, source) VALUES (?1, ?2, ?3, ?4)");
-    let mut tally = Tally::default();
     let mut text = String::new();
-    let mut rows = lists.rows().peekable();
+    write(store, connection, loading, &insert, lists.rows(), |statement, list, tally| {
+        text.clear();
+        encode_list(&list, &mut text);
+        let n_items = list.items.len();
+        statement.execute(params![list.key, n_items, text, list.source]).map_err(|error| {
+            duplicate_or(store, section, &table, error, || list.key.to_owned())
+        })?;
+        tally.add(list.key, list.source, n_items as u64, &text);
+        Ok(text.len() + list.key.len())
+    })
+}
+
+/// Appends members in transactions of bounded size.
+pub(super) fn write_members(
+    store: &Store,
+    connection: &mut Connection,
+    loading: &Loading,
+    members: &MemberBatch<'_>,
+) -> Result<Tally, PublishError> {
+    let (section, campaign) = (Section::Campaigns, members.campaign);
+    let table = table(section, loading.sequence);
+    let insert = format!(
+        "INSERT INTO {table} (campaign, user_id, rank, score, arm, reason, items, variables)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+    );
+    let mut text = String::new();
+    write(store, connection, loading, &insert, members.rows(), |statement, member, tally| {
+        let user = member.list.key;
+        text.clear();
+        member_head(member.rank, member.score, member.arm.name(), member.reason, member.variables, &mut text);
+        let head = text.len();
+        encode_list(&member.list, &mut text);
+        let values = params![
+            campaign,
+            user,
+            member.rank,
+            f64::from(member.score),
+            member.arm.name(),
+            member.reason,
+            &text[head..],
+            member.variables
+        ];
+        statement
+            .execute(values)
+            .map_err(|error| duplicate_or(store, section, &table, error, || member_key(campaign, user)))?;
+        tally.add(user, campaign, member.list.items.len() as u64, &text);
+        Ok(text.len() + user.len() + member.variables.len())
+    })
+}
+
+/// Inserts rows with `insert_one`, which returns how many bytes it took.
+fn write<R>(
+    store: &Store,
+    connection: &mut Connection,
+    loading: &Loading,
+    insert: &str,
+    rows: impl Iterator<Item = R>,
+    mut insert_one: impl FnMut(&mut Statement<'_>, R, &mut Tally) -> Result<usize, PublishError>,
+) -> Result<Tally, PublishError> {
+    let mut tally = Tally::default();
+    let mut rows = rows.peekable();
     while rows.peek().is_some() {
         let transaction = writing(store, connection)?;
         check_current(store, &transaction, loading)?;
         {
-            let mut statement = transaction.prepare_cached(&insert).map_err(store.failed(doing()))?;
+            let mut statement = transaction.prepare_cached(insert).map_err(store.failed("prepare to write"))?;
             let mut n_bytes = 0;
             while n_bytes < TRANSACTION_BYTES
-                && let Some(list) = rows.next()
+                && let Some(row) = rows.next()
             {
-                text.clear();
-                encode_list(&list, &mut text);
-                let n_items = list.items.len();
-                statement.execute(params![list.key, n_items, text, list.source]).map_err(|error| {
-                    // Only after a `verify`: before it there is no index.
-                    if is_duplicate(&error) {
-                        PublishError::DuplicateKey { section, key: list.key.to_owned() }
-                    } else {
-                        store.failed(doing())(error)
-                    }
-                })?;
-                tally.add(list.key, list.source, n_items as u64, &text);
-                n_bytes += text.len() + list.key.len();
+                n_bytes += insert_one(&mut statement, row, &mut tally)?;
             }
         }
-        transaction.commit().map_err(store.failed(doing()))?;
+        transaction.commit().map_err(store.failed("write rows"))?;
     }
     Ok(tally)
+}
+
+/// Duplicates are found here only after a `verify`: before it there is no index.
+fn duplicate_or(
+    store: &Store,
+    section: Section,
+    table: &str,
+    error: rusqlite::Error,
+    key: impl FnOnce() -> String,
+) -> PublishError {
+    if is_duplicate(&error) {
+        return PublishError::DuplicateKey { section, key: key() };
+    }
+    store.failed(format!("write rows into {table}"))(error)
 }
 
 fn is_duplicate(error: &rusqlite::Error) -> bool {
@@ -163,18 +223,26 @@ pub(super) fn verify(
 
         let found = tally(connection, section, loading.sequence).map_err(store.failed("read back what was written"))?;
         let wanted = expected.get(&section).copied().unwrap_or_default();
-        wanted.compare(&found, &store.name, section)?;
+        if let Some((what, expected, found)) = wanted.first_difference(&found) {
+            return Err(PublishError::Mismatch { store: store.name.clone(), section, what, expected, found });
+        }
         total.merge(&found);
     }
+    let transaction = writing(store, connection)?;
+    count_campaigns(&transaction, loading.sequence).map_err(store.failed("count the campaigns"))?;
+    transaction.commit().map_err(store.failed("count the campaigns"))?;
     Ok(total)
 }
 
 fn first_duplicate(transaction: &Transaction<'_>, section: Section, sequence: RunSequence) -> rusqlite::Result<String> {
-    let (table, key) = (table(section, sequence), section.key_column());
+    let (table, key) = (table(section, sequence), key(section));
     transaction.query_row(
         &format!("SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 1"),
         [],
-        |row| row.get(0),
+        |row| match section {
+            Section::Campaigns => Ok(member_key(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?)),
+            _ => row.get(0),
+        },
     )
 }
 
@@ -191,10 +259,28 @@ pub(super) fn audit(store: &Store, connection: &mut Connection) -> Result<Expect
 
 /// What a table adds up to.
 fn tally(connection: &Connection, section: Section, sequence: RunSequence) -> rusqlite::Result<Tally> {
-    let (table, key) = (table(section, sequence), section.key_column());
-    let mut statement = connection.prepare(&format!("SELECT {key}, source, n_items, items FROM {table}"))?;
-    let mut rows = statement.query([])?;
+    let table = table(section, sequence);
     let mut tally = Tally::default();
+    if section == Section::Campaigns {
+        let mut statement = connection.prepare(&format!(
+            "SELECT campaign, user_id, rank, score, arm, reason, items, variables FROM {table}"
+        ))?;
+        let mut rows = statement.query([])?;
+        let mut line = String::new();
+        while let Some(row) = rows.next()? {
+            let text = |at| row.get_ref(at).and_then(|value| value.as_str().map_err(Into::into));
+            let items = text(6)?;
+            line.clear();
+            let score: f64 = row.get(3)?;
+            member_head(row.get(2)?, score as f32, text(4)?, text(5)?, text(7)?, &mut line);
+            line.push_str(items);
+            tally.add(text(1)?, text(0)?, n_entries_of(items), &line);
+        }
+        return Ok(tally);
+    }
+    let mut statement =
+        connection.prepare(&format!("SELECT {}, source, n_items, items FROM {table}", section.key_column()))?;
+    let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let text = |at| row.get_ref(at).and_then(|value| value.as_str().map_err(Into::into));
         tally.add(text(0)?, text(1)?, row.get(2)?, text(3)?);

@@ -90,8 +90,14 @@ impl SqliteSink {
 }
 
 /// What the file holds.
-const SECTIONS: [Section; 5] =
-    [Section::Recommendations, Section::SimilarItems, Section::Popular, Section::BoughtTogether, Section::Trending];
+const SECTIONS: [Section; 6] = [
+    Section::Recommendations,
+    Section::SimilarItems,
+    Section::Popular,
+    Section::BoughtTogether,
+    Section::Trending,
+    Section::Campaigns,
+];
 
 impl Sink for SqliteSink {
     fn sections(&self) -> &[Section] {
@@ -113,10 +119,13 @@ impl Sink for SqliteSink {
         let (store, connection, loading) = self.begun("write lists")?;
         loading.verified = None;
         rows.check_scores()?;
-        let Rows::Lists(section, lists) = rows else {
-            return Err(PublishError::NotTaken { store: store.name.clone(), section: rows.section() });
-        };
-        load::write(store, connection, loading, *section, lists)
+        match rows {
+            Rows::Lists(section, lists) => load::write_lists(store, connection, loading, *section, lists),
+            Rows::Members(members) => load::write_members(store, connection, loading, members),
+            Rows::Profiles(_) => {
+                Err(PublishError::NotTaken { store: store.name.clone(), section: Section::Profiles })
+            }
+        }
     }
 
     fn verify(&mut self, expected: &Expected) -> Result<(), PublishError> {

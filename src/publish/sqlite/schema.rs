@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use super::{PublishError, RunSequence, SECTIONS, Section, Store, writing};
 
 /// What each version adds to the one before it. Entries are never changed, only added.
-const MIGRATIONS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 2] = [create, add_kinds_of_lists];
+const MIGRATIONS: [fn(&Transaction<'_>) -> rusqlite::Result<()>; 3] = [create, add_sections, add_sections];
 
 /// Brings the schema up to date.
 pub(super) fn migrate(store: &Store, connection: &mut Connection) -> Result<(), PublishError> {
@@ -63,9 +63,9 @@ fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// Gives the runs that an earlier version published empty tables of the kinds of list that came later (`bought_together`,
-/// `trending`), so that views can show them after a rollback, too.
-fn add_kinds_of_lists(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+/// Gives the runs that an earlier version published empty tables of the sections that came later (version 2:
+/// `bought_together`, `trending`; 3: `campaigns`), so that views can show them after a rollback, too.
+fn add_sections(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     let sequences: Vec<RunSequence> = transaction
         .prepare("SELECT sequence FROM publish_runs")?
         .query_map([], |row| row.get(0).map(RunSequence))?
@@ -75,24 +75,53 @@ fn add_kinds_of_lists(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     point_views(transaction, current.map(RunSequence))
 }
 
-/// The table of one kind of lists of one run.
+/// The table of one section of one run.
 pub(super) fn table(section: Section, sequence: RunSequence) -> String {
-    format!("{}_{sequence}", section.name())
+    match section {
+        Section::Campaigns => format!("campaign_members_{sequence}"),
+        section => format!("{}_{sequence}", section.name()),
+    }
+}
+
+/// What tells a section's rows of one run apart.
+pub(super) fn key(section: Section) -> &'static str {
+    match section {
+        Section::Campaigns => "campaign, user_id",
+        section => section.key_column(),
+    }
 }
 
 /// Makes those of a run's empty tables that are not there. They have no index while they are loaded.
 pub(super) fn create_tables(transaction: &Transaction<'_>, sequence: RunSequence) -> rusqlite::Result<()> {
+    transaction.execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS campaign_runs_{sequence} (
+             campaign TEXT PRIMARY KEY,
+             n_members INTEGER NOT NULL,
+             n_send INTEGER NOT NULL,
+             n_holdout INTEGER NOT NULL
+         ) STRICT, WITHOUT ROWID"
+    ))?;
     SECTIONS.iter().try_for_each(|&section| {
-        transaction.execute_batch(&format!(
-            "CREATE TABLE IF NOT EXISTS {} (
-                 {} TEXT NOT NULL,
+        let columns = match section {
+            Section::Campaigns => "campaign TEXT NOT NULL,
+                 user_id TEXT NOT NULL,
+                 rank INTEGER NOT NULL,
+                 score REAL NOT NULL,
+                 arm TEXT NOT NULL,
+                 reason TEXT NOT NULL,
+                 items TEXT NOT NULL,
+                 variables TEXT NOT NULL"
+                .to_owned(),
+            section => format!(
+                "{} TEXT NOT NULL,
                  n_items INTEGER NOT NULL,
                  items TEXT NOT NULL,
-                 source TEXT NOT NULL
-             ) STRICT",
-            table(section, sequence),
-            section.key_column()
-        ))
+                 source TEXT NOT NULL",
+                section.key_column()
+            ),
+        };
+        let table = table(section, sequence);
+        transaction.execute_batch(&format!("CREATE TABLE IF NOT EXISTS {table} ({columns}) STRICT"))
     })
 }
 
@@ -102,34 +131,56 @@ pub(super) fn create_index(
     section: Section,
     sequence: RunSequence,
 ) -> rusqlite::Result<()> {
-    let (table, key) = (table(section, sequence), section.key_column());
-    transaction.execute_batch(&format!("CREATE UNIQUE INDEX IF NOT EXISTS {table}_by_{key} ON {table} ({key})"))
+    let (table, key) = (table(section, sequence), key(section));
+    let name = section.key_column();
+    transaction.execute_batch(&format!("CREATE UNIQUE INDEX IF NOT EXISTS {table}_by_{name} ON {table} ({key})"))
+}
+
+/// Counts the members of a run's campaigns.
+pub(super) fn count_campaigns(transaction: &Transaction<'_>, sequence: RunSequence) -> rusqlite::Result<()> {
+    transaction.execute_batch(&format!(
+        "DELETE FROM campaign_runs_{sequence};
+         INSERT INTO campaign_runs_{sequence} (campaign, n_members, n_send, n_holdout)
+         SELECT campaign, count(*), sum(arm = 'send'), sum(arm = 'holdout') FROM campaign_members_{sequence}
+         GROUP BY campaign"
+    ))
 }
 
 /// Removes a run's tables.
 pub(super) fn drop_tables(transaction: &Transaction<'_>, sequence: RunSequence) -> rusqlite::Result<()> {
-    SECTIONS.iter().try_for_each(|&section| {
-        transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", table(section, sequence)))
-    })
+    let tables = SECTIONS.iter().map(|&section| table(section, sequence));
+    tables
+        .chain([format!("campaign_runs_{sequence}")])
+        .try_for_each(|table| transaction.execute_batch(&format!("DROP TABLE IF EXISTS {table}")))
 }
 
 /// Makes the views of readers show one run, or nothing.
 pub(super) fn point_views(transaction: &Transaction<'_>, sequence: Option<RunSequence>) -> rusqlite::Result<()> {
-    for section in SECTIONS {
-        let (name, key) = (section.name(), section.key_column());
-        let kind = section.list_kind().expect("the sections of this file are lists");
-        let (source, source_field) = if kind.has_source() { (", source", ", l.source") } else { ("", "") };
-        let columns = format!("{key}, rank, {}, score{source}", kind.entry_column());
-        let select = match sequence {
-            Some(sequence) => format!(
-                "SELECT l.{key}, e.key + 1, e.value ->> 0, e.value ->> 1{source_field} FROM {} AS l, json_each(l.items) AS e",
-                table(section, sequence)
-            ),
-            None => format!("SELECT {} WHERE 0", vec!["NULL"; columns.split(',').count()].join(", ")),
-        };
+    let point = |name: &str, columns: &str, select: Option<String>| {
+        let none = || format!("SELECT {} WHERE 0", vec!["NULL"; columns.split(',').count()].join(", "));
+        let select = select.unwrap_or_else(none);
         transaction.execute_batch(&format!(
             "DROP VIEW IF EXISTS {name}_current; CREATE VIEW {name}_current ({columns}) AS {select}"
-        ))?;
+        ))
+    };
+    for section in SECTIONS {
+        let Some(kind) = section.list_kind() else { continue };
+        let key = section.key_column();
+        let (source, source_field) = if kind.has_source() { (", source", ", l.source") } else { ("", "") };
+        let columns = format!("{key}, rank, {}, score{source}", kind.entry_column());
+        let select = sequence.map(|sequence| {
+            format!(
+                "SELECT l.{key}, e.key + 1, e.value ->> 0, e.value ->> 1{source_field} FROM {} AS l, json_each(l.items) AS e",
+                table(section, sequence)
+            )
+        });
+        point(section.name(), &columns, select)?;
+    }
+    for (name, columns) in [
+        ("campaign_runs", "campaign, n_members, n_send, n_holdout"),
+        ("campaign_members", "campaign, user_id, rank, score, arm, reason, items, variables"),
+    ] {
+        point(name, columns, sequence.map(|sequence| format!("SELECT {columns} FROM {name}_{sequence}")))?;
     }
     Ok(())
 }

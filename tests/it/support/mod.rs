@@ -1,10 +1,13 @@
 //! What several tests need.
 
 pub(crate) mod dynamo;
+pub(crate) mod certificates;
 pub(crate) mod ingest;
 pub(crate) mod program;
 pub(crate) mod random;
 pub(crate) mod runs;
 pub(crate) mod s3;
 pub(crate) mod s3_writes;
+pub(crate) mod servers;
+pub(crate) mod sql;
 pub(crate) mod tables;
