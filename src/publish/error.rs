@@ -142,7 +142,9 @@ pub enum PublishError {
         known: i64,
     },
     /// The store was set up by an older program, and this one may not change it.
-    #[error("{store} has schema version {found}, this program needs {known}; `nightshelf publish migrate` brings it there")]
+    #[error(
+        "{store} has schema version {found}, this program needs {known}; `nightshelf publish migrate` brings it there"
+    )]
     OlderSchema {
         /// The store.
         store: String,

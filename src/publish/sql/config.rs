@@ -260,12 +260,7 @@ impl Login<'_> {
         if self.port == 0 {
             return Err(format!("{path}.port must be 1 to 65535, is 0"));
         }
-        let sources = [
-            self.password_env.is_some(),
-            self.password_file.is_some(),
-            self.secret_arn.is_some(),
-            self.iam,
-        ];
+        let sources = [self.password_env.is_some(), self.password_file.is_some(), self.secret_arn.is_some(), self.iam];
         if sources.iter().filter(|there| **there).count() > 1 {
             return Err(format!(
                 "of {path}.password_env, password_file, secret_arn and iam only one may say where the password is"
@@ -282,7 +277,9 @@ impl Login<'_> {
             return Err(format!("{path}.tls must not be verify-full for a unix socket, which has no host name"));
         }
         if self.iam && !self.verifies() {
-            return Err(format!("{path}.iam needs {path}.tls = \"verify-full\": a token sent in the clear is anybody's"));
+            return Err(format!(
+                "{path}.iam needs {path}.tls = \"verify-full\": a token sent in the clear is anybody's"
+            ));
         }
         Ok(())
     }
@@ -355,10 +352,13 @@ mod tests {
             ("sections", check(|config| config.sections.push(Section::Profiles))),
             ("sections", check(|config| config.sections.push(Section::Popular))),
             ("iam", check(|config| config.iam = true)),
-            ("password_env", check(|config| {
-                config.password_env = Some("A".into());
-                config.password_file = Some("b".into());
-            })),
+            (
+                "password_env",
+                check(|config| {
+                    config.password_env = Some("A".into());
+                    config.password_file = Some("b".into());
+                }),
+            ),
         ] {
             assert!(error.contains(&format!("publish.postgres.{key}")), "{error}");
         }

@@ -132,12 +132,7 @@ fn parse_secret(text: Option<&str>) -> Option<Access> {
 /// A login token of RDS: the URL of a presigned `connect`, without its scheme. It is good for 15 minutes.
 ///
 /// Source: AWS, "Connecting to your DB instance using IAM authentication".
-fn token(
-    login: &Login<'_>,
-    region: &str,
-    credentials: Credentials,
-    now: SystemTime,
-) -> Result<String, PasswordError> {
+fn token(login: &Login<'_>, region: &str, credentials: Credentials, now: SystemTime) -> Result<String, PasswordError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| PasswordError::Sign { source };
     let mut settings = SigningSettings::default();
     settings.signature_location = SignatureLocation::QueryParams;
@@ -154,8 +149,9 @@ fn token(
         .into();
     let host = format!("{}:{}", login.host, login.port);
     let mut url = format!("https://{host}/?Action=connect&DBUser={}", percent_encoded(login.user));
-    let request = SignableRequest::new("GET", url.as_str(), std::iter::once(("host", host.as_str())), SignableBody::Bytes(&[]))
-        .map_err(|source| failed(source.into()))?;
+    let request =
+        SignableRequest::new("GET", url.as_str(), std::iter::once(("host", host.as_str())), SignableBody::Bytes(&[]))
+            .map_err(|source| failed(source.into()))?;
     let (instructions, _) = sign(request, &params).map_err(|source| failed(source.into()))?.into_parts();
     for (name, value) in instructions.params() {
         url.push_str(&format!("&{name}={}", percent_encoded(value)));

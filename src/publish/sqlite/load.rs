@@ -106,9 +106,9 @@ pub(super) fn write_lists(
         text.clear();
         encode_list(&list, &mut text);
         let n_items = list.items.len();
-        statement.execute(params![list.key, n_items, text, list.source]).map_err(|error| {
-            duplicate_or(store, section, &table, error, || list.key.to_owned())
-        })?;
+        statement
+            .execute(params![list.key, n_items, text, list.source])
+            .map_err(|error| duplicate_or(store, section, &table, error, || list.key.to_owned()))?;
         tally.add(list.key, list.source, n_items as u64, &text);
         Ok(text.len() + list.key.len())
     })
@@ -262,9 +262,8 @@ fn tally(connection: &Connection, section: Section, sequence: RunSequence) -> ru
     let table = table(section, sequence);
     let mut tally = Tally::default();
     if section == Section::Campaigns {
-        let mut statement = connection.prepare(&format!(
-            "SELECT campaign, user_id, rank, score, arm, reason, items, variables FROM {table}"
-        ))?;
+        let mut statement = connection
+            .prepare(&format!("SELECT campaign, user_id, rank, score, arm, reason, items, variables FROM {table}"))?;
         let mut rows = statement.query([])?;
         let mut line = String::new();
         while let Some(row) = rows.next()? {

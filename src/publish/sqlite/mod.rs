@@ -122,9 +122,7 @@ impl Sink for SqliteSink {
         match rows {
             Rows::Lists(section, lists) => load::write_lists(store, connection, loading, *section, lists),
             Rows::Members(members) => load::write_members(store, connection, loading, members),
-            Rows::Profiles(_) => {
-                Err(PublishError::NotTaken { store: store.name.clone(), section: Section::Profiles })
-            }
+            Rows::Profiles(_) => Err(PublishError::NotTaken { store: store.name.clone(), section: Section::Profiles }),
         }
     }
 

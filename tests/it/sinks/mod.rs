@@ -527,7 +527,10 @@ fn what_cannot_be_held_is_refused_with_its_row(store: &dyn Store) {
         (list_of("home", nul), "placement `home` of popular"),
         (member_of(member("spring", nul, 1, "x")), "user_id `a\\0b (campaign spring)` of campaigns"),
         (member_of(Member { reason: nul.into(), ..member("spring", "u", 1, "x") }), "`u (campaign spring)`"),
-        (member_of(Member { variables: "{\"a\":\"\\u0000\"}".into(), ..member("spring", "u", 1, "x") }), "the variables"),
+        (
+            member_of(Member { variables: "{\"a\":\"\\u0000\"}".into(), ..member("spring", "u", 1, "x") }),
+            "the variables",
+        ),
     ];
     for (data, row) in faulty {
         let error = write(&mut *sink, &data).unwrap_err();
@@ -634,9 +637,8 @@ fn what_is_missing_or_different_is_noticed(store: &dyn Store) {
 
 fn an_audit_finds_what_is_served(store: &dyn Store) {
     let mut sink = store.sink();
-    let sums = |found: Expected| -> Expected {
-        found.into_iter().filter(|(_, tally)| *tally != Tally::default()).collect()
-    };
+    let sums =
+        |found: Expected| -> Expected { found.into_iter().filter(|(_, tally)| *tally != Tally::default()).collect() };
     assert_eq!(sums(sink.audit().unwrap()), Expected::new());
     let (first, second) = (run_of("first"), run_of("second"));
     publish(&mut *sink, "first", &first).unwrap();
@@ -703,4 +705,3 @@ pub(crate) fn keeps_the_contract<S: Store + Sync>(new: impl Fn() -> S) {
     a_lost_connection_leaves_the_old_run_and_no_litter(&new());
     old_runs_go_and_the_visible_one_stays(&new());
 }
-

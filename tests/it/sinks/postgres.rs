@@ -133,10 +133,7 @@ fn only_configured_sections_are_taken() {
     assert_eq!(sink.sections(), [Section::Popular, Section::Campaigns]);
     let all = run_of("all");
     sink.begin(&header("all")).unwrap();
-    assert!(matches!(
-        write(&mut *sink, &all),
-        Err(PublishError::NotTaken { section: Section::Recommendations, .. })
-    ));
+    assert!(matches!(write(&mut *sink, &all), Err(PublishError::NotTaken { section: Section::Recommendations, .. })));
     sink.abort().unwrap();
     let members = Data { lists: Vec::new(), ..all };
     publish(&mut *sink, "members", &members).unwrap();
@@ -176,8 +173,7 @@ fn a_publisher_and_a_reader_need_no_more_than_is_documented() {
         crate::support::servers::PASSWORD
     ));
     let role = Some(format!("{schema}_owner"));
-    let publisher =
-        PostgresConfig { user: format!("{schema}_publisher"), role, create: false, ..config.clone() };
+    let publisher = PostgresConfig { user: format!("{schema}_publisher"), role, create: false, ..config.clone() };
     PostgresSink::migrate(&publisher).unwrap();
     admin.run(&format!(
         "GRANT USAGE ON SCHEMA {schema} TO {schema}_reader;

@@ -216,7 +216,8 @@ fn a_database_of_the_first_schema_is_brought_up_to_date() {
     let store = Sqlite::new();
     let mut old = run_of("old");
     old.members.clear();
-    old.lists.retain(|list| matches!(list.kind, ListKind::Recommendations | ListKind::SimilarItems | ListKind::Popular));
+    old.lists
+        .retain(|list| matches!(list.kind, ListKind::Recommendations | ListKind::SimilarItems | ListKind::Popular));
     publish(&mut *store.sink(), "old", &old).unwrap();
     let served = store.read();
     // Back to what version 1 left: no tables and views of the sections that came later.

@@ -1,7 +1,7 @@
 //! What several tests need.
 
-pub(crate) mod dynamo;
 pub(crate) mod certificates;
+pub(crate) mod dynamo;
 pub(crate) mod ingest;
 pub(crate) mod program;
 pub(crate) mod random;

@@ -189,7 +189,8 @@ pub(crate) fn start_postgres(with_tls: bool) -> Server {
     let ca = write_certificate(&folder);
     let mut initdb = arguments(&program("initdb", "postgresql"));
     initdb.extend(["-D".into(), text(&data), "--pwfile".into(), text(&folder.join("password"))]);
-    initdb.extend(["-U", "nightshelf", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"].map(String::from));
+    initdb
+        .extend(["-U", "nightshelf", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"].map(String::from));
     run(initdb);
     let mut server = arguments(&program("postgres", "postgresql"));
     server.extend(["-D".into(), text(&data), "-p".into(), port.to_string(), "-h".into(), "127.0.0.1".into()]);

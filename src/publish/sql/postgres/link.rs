@@ -65,8 +65,7 @@ impl Session {
             .fetch_one(&mut connection)
             .await
             .map_err(failed())?;
-        let backend =
-            Backend { pid: row.try_get(0).map_err(failed())?, started: row.try_get(1).map_err(failed())? };
+        let backend = Backend { pid: row.try_get(0).map_err(failed())?, started: row.try_get(1).map_err(failed())? };
         migrate(store, &mut connection, names, config.role.as_deref(), may_migrate).await?;
         Ok(Self { connection, backend })
     }
@@ -77,11 +76,13 @@ impl Session {
 
     /// Ends another session of the same user, if it still lives.
     pub(super) async fn end(&mut self, other: &Backend) -> sqlx::Result<()> {
-        sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2")
-            .bind(other.pid)
-            .bind(&other.started)
-            .execute(&mut self.connection)
-            .await?;
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2",
+        )
+        .bind(other.pid)
+        .bind(&other.started)
+        .execute(&mut self.connection)
+        .await?;
         Ok(())
     }
 }
@@ -101,10 +102,7 @@ pub(super) async fn take_lock(
     names: &Names,
     sequence: RunSequence,
 ) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
-        .bind(lock_number(names, sequence))
-        .fetch_one(connection)
-        .await
+    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(lock_number(names, sequence)).fetch_one(connection).await
 }
 
 /// The same, with patience for a session that has just ended.

@@ -62,10 +62,8 @@ async fn begin_locked(
     sections: &[Section],
     header: &RunHeader,
 ) -> sqlx::Result<(RunSequence, i64, bool)> {
-    let sql = format!(
-        "UPDATE {} SET last_sequence = last_sequence + 1 RETURNING last_sequence, epoch",
-        names.pointer()
-    );
+    let sql =
+        format!("UPDATE {} SET last_sequence = last_sequence + 1 RETURNING last_sequence, epoch", names.pointer());
     let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut *connection).await?;
     let (sequence, epoch) = (RunSequence(row.try_get(0)?), row.try_get(1)?);
     // Locked before the row can be seen: to others a sequence without a lock is dead.
@@ -110,8 +108,7 @@ pub(super) async fn check_current(
         .fetch_one(&mut *connection)
         .await
         .map_err(failed())?;
-    let (epoch, current): (i64, Option<i64>) =
-        (row.try_get(0).map_err(failed())?, row.try_get(1).map_err(failed())?);
+    let (epoch, current): (i64, Option<i64>) = (row.try_get(0).map_err(failed())?, row.try_get(1).map_err(failed())?);
     if epoch != loading.epoch {
         return Err(store.moved(loading.sequence, epoch - loading.epoch, current));
     }
@@ -177,14 +174,7 @@ pub(super) fn encode(
         Rows::Members(members) => {
             for member in members.rows() {
                 text.clear();
-                member_head(
-                    member.rank,
-                    member.score,
-                    member.arm.name(),
-                    member.reason,
-                    member.variables,
-                    &mut text,
-                );
+                member_head(member.rank, member.score, member.arm.name(), member.reason, member.variables, &mut text);
                 let head = text.len();
                 encode_list(&member.list, &mut text);
                 field(members.campaign, &mut out);

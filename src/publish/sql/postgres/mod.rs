@@ -31,7 +31,8 @@ use pointer::{Ended, Fate};
 use schema::Names;
 
 /// What Postgres text and B-trees hold: an index entry is at most a third of a page.
-const LIMITS: Limits = Limits { holds_nul: false, max_key_bytes: 2_000, max_key_chars: usize::MAX, max_campaign_chars: 200 };
+const LIMITS: Limits =
+    Limits { holds_nul: false, max_key_bytes: 2_000, max_key_chars: usize::MAX, max_campaign_chars: 200 };
 
 /// How often the ledger is asked after a commit whose answer was lost, and the pause before each.
 const SETTLE_PAUSES: [Duration; 5] = [
@@ -146,9 +147,9 @@ impl PostgresSink {
         if let Some(connection) = connection.filter(|_| !is_lost) {
             self.link = Link::Idle(Session { connection, backend });
         }
-        outcome.map(drop).map_err(|error| {
-            load::duplicate_or(&self.store, section, format!("write {}", section.name()), error)
-        })
+        outcome
+            .map(drop)
+            .map_err(|error| load::duplicate_or(&self.store, section, format!("write {}", section.name()), error))
     }
 
     /// Sees to it that a COPY into a section's partition is under way.

@@ -34,11 +34,7 @@ pub(super) enum Fate {
 }
 
 /// Asks the ledger, once nobody else holds the pointer: a commit under way has ended by then, one way or the other.
-pub(super) async fn fate(
-    connection: &mut PgConnection,
-    names: &Names,
-    sequence: RunSequence,
-) -> sqlx::Result<Fate> {
+pub(super) async fn fate(connection: &mut PgConnection, names: &Names, sequence: RunSequence) -> sqlx::Result<Fate> {
     run(connection, "BEGIN".into()).await?;
     let row = sqlx::query(AssertSqlSafe(format!("SELECT current, previous FROM {} FOR UPDATE", names.pointer())))
         .fetch_one(&mut *connection)
@@ -166,16 +162,11 @@ pub(super) async fn rollback(
 }
 
 /// Returns: whether there is a run to go to.
-async fn rollback_locked(
-    connection: &mut PgConnection,
-    names: &Names,
-    to: Option<RunSequence>,
-) -> sqlx::Result<bool> {
+async fn rollback_locked(connection: &mut PgConnection, names: &Names, to: Option<RunSequence>) -> sqlx::Result<bool> {
     let (pointer, runs) = (names.pointer(), names.runs());
-    let current: Option<i64> =
-        sqlx::query_scalar(AssertSqlSafe(format!("SELECT current FROM {pointer} FOR UPDATE")))
-            .fetch_one(&mut *connection)
-            .await?;
+    let current: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT current FROM {pointer} FOR UPDATE")))
+        .fetch_one(&mut *connection)
+        .await?;
     let sql = match to {
         Some(_) => format!("SELECT sequence FROM {runs} WHERE state = 'committed' AND sequence = $1"),
         None => format!(

@@ -104,9 +104,7 @@ async fn drop_tables(connection: &mut PgConnection, names: &Names, sequence: Run
     let mut tries = 0;
     for table in &tables {
         // A transaction a table: nobody waits behind the locks of the others.
-        let sql = format!(
-            "BEGIN; SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; DROP TABLE IF EXISTS {table}; COMMIT"
-        );
+        let sql = format!("BEGIN; SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; DROP TABLE IF EXISTS {table}; COMMIT");
         while let Err(error) = run(connection, sql.clone()).await {
             if super::link::is_lost(&error) {
                 return Err(error);

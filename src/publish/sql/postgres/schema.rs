@@ -240,8 +240,7 @@ fn create(names: &Names) -> String {
 /// head knows its rows, and one that does not shows the run before, whole.
 fn views(names: &Names) -> String {
     let schema = &names.schema;
-    let current =
-        format!("(SELECT h.sequence FROM {schema}.publish_heads AS h ORDER BY h.epoch DESC LIMIT 1)");
+    let current = format!("(SELECT h.sequence FROM {schema}.publish_heads AS h ORDER BY h.epoch DESC LIMIT 1)");
     let mut sql = String::new();
     for kind in ListKind::ALL {
         let (name, key, item) = (kind.name(), kind.key_column(), kind.entry_column());
