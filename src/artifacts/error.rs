@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use parquet::errors::ParquetError;
 
+use crate::storage::StorageError;
+
 /// Failure of writing, opening or reading a run directory.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
@@ -18,6 +20,9 @@ pub enum ArtifactError {
         #[source]
         source: io::Error,
     },
+    /// S3 refused, or the place of runs cannot be understood.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// A run name that cannot be a directory name or is reserved.
     #[error("`{name}` cannot name a run: {reason}")]
     BadRunName {
@@ -39,7 +44,7 @@ pub enum ArtifactError {
     RunLocked {
         /// The run's name.
         name: String,
-        /// The lock file.
+        /// The lock file, or the claim on S3.
         path: PathBuf,
     },
     /// A file name that leaves the run directory, is taken, or is reserved.

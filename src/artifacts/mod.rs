@@ -9,6 +9,8 @@
 //! runs/.locks/<run>.lock held by the build that writes <run>
 //! runs/.trash/           pruned runs on their way out
 //! ```
+//!
+//! On S3 there is no rename: see `remote/`.
 
 mod diff;
 mod error;
@@ -26,8 +28,12 @@ mod parquet_io;
 mod profile_reader;
 mod profiles;
 mod prune;
+mod remote;
 mod run;
+mod run_lock;
+mod run_name;
 mod run_writer;
+mod runs_root;
 mod trial_journal;
 mod verify;
 
@@ -48,5 +54,6 @@ pub use profiles::{ProfileRows, write_profiles};
 pub use prune::{Pruned, prune};
 pub use run::{DamagedRun, Run, RunListing, list_runs, open_run};
 pub use run_writer::RunWriter;
+pub use runs_root::RunsRoot;
 pub use trial_journal::TrialJournal;
 pub use verify::{Problem, Verification, verify};

@@ -1,33 +1,36 @@
-//! Writing a run directory: everything into `<run>.partial`, then one rename.
+//! Writing a run directory: everything into `<run>.partial`, then one rename, or the upload.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::Write,
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{
-    ArtifactError, Content, FileEntry, HashingFile, Manifest, Observed, Run,
+    ArtifactError, Content, FileEntry, HashingFile, Manifest, Observed, Run, RunsRoot,
     prune::empty_trash,
-    run::{MANIFEST, PARTIAL_SUFFIX},
+    remote::{RunUpload, Scratch, clear_dead},
+    run::MANIFEST,
+    run_lock::RunLock,
+    run_name::{PARTIAL_SUFFIX, check_run_name},
 };
-
-/// Folder of the lock files, beside the runs.
-const LOCKS: &str = ".locks";
 
 /// A run being written.
 ///
 /// Until [`commit`](Self::commit) nothing of it is listed; dropping it removes what was written, and what a killed
-/// process leaves is removed by the next [`create`](Self::create).
+/// process leaves is removed by the next [`create`](Self::create). A run that goes to S3 is written to a scratch
+/// directory first and uploaded by its commit.
 #[derive(Debug)]
 pub struct RunWriter {
+    /// Of a run that goes to S3 the scratch directory.
     root: PathBuf,
     name: String,
     partial: PathBuf,
     shared: Arc<Shared>,
     lock: RunLock,
+    upload: Option<RunUpload>,
     committed: bool,
 }
 
@@ -54,35 +57,52 @@ impl Shared {
 }
 
 impl RunWriter {
-    /// Starts a run named `name` in the directory of runs, which is made when absent.
+    /// Starts a run named `name` in the place of runs, which is made when absent (a bucket is not).
     ///
     /// Removes what builds that no longer live have left there (logged).
     ///
     /// # Errors
-    /// When the name is taken, cannot be a name, or another process is writing it.
-    pub fn create(runs_root: &Path, name: &str) -> Result<Self, ArtifactError> {
+    /// When the name is taken, cannot be a name, or another process is writing it; whatever S3 answers.
+    pub fn create(runs_root: impl Into<RunsRoot>, name: &str) -> Result<Self, ArtifactError> {
         check_run_name(name)?;
-        fs::create_dir_all(runs_root).map_err(ArtifactError::io("create directory", runs_root))?;
-        remove_stale(runs_root)?;
-        empty_trash(runs_root);
-        let lock = match RunLock::take(runs_root, name)? {
+        let place: RunsRoot = runs_root.into();
+        let scratch = place.remote.as_ref().map(|_| Scratch::open(&place)).transpose()?;
+        let root = scratch.as_ref().map_or(&place.path, |scratch| &scratch.path);
+        fs::create_dir_all(root).map_err(ArtifactError::io("create directory", root))?;
+        remove_stale(root)?;
+        empty_trash(root);
+        let lock = match RunLock::take(root, name)? {
             Some(lock) => lock,
-            None => return Err(ArtifactError::RunLocked { name: name.into(), path: RunLock::path(runs_root, name) }),
+            None => return Err(ArtifactError::RunLocked { name: name.into(), path: RunLock::path(root, name) }),
         };
-        let path = runs_root.join(name);
+        let path = root.join(name);
         if path.symlink_metadata().is_ok() {
             return Err(ArtifactError::RunExists { name: name.into(), path });
         }
-        let partial = runs_root.join(format!("{name}{PARTIAL_SUFFIX}"));
+        let upload = match (&place.remote, &scratch) {
+            (Some(prefix), Some(scratch)) => {
+                let upload = RunUpload::begin(prefix, scratch, name)?;
+                clear_dead(prefix);
+                Some(upload)
+            }
+            _ => None,
+        };
+        let partial = root.join(format!("{name}{PARTIAL_SUFFIX}"));
         fs::create_dir(&partial).map_err(ArtifactError::io("create directory", &partial))?;
-        let shared = Arc::default();
-        Ok(Self { root: runs_root.into(), name: name.into(), partial, shared, lock, committed: false })
+        let (root, name) = (root.clone(), name.to_owned());
+        Ok(Self { root, name, partial, shared: Arc::default(), lock, upload, committed: false })
     }
 
     /// The run's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether the commit uploads the run to S3.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.upload.is_some()
     }
 
     /// Where the files are while the run is written: scratch files may lie there too, if they are removed before the
@@ -140,23 +160,30 @@ impl RunWriter {
         HashingFile::create(path.to_owned(), full_path, Arc::clone(&self.shared))
     }
 
-    /// Makes the run appear: syncs every file and folder, writes the manifest last, renames the directory.
+    /// Makes the run appear. Locally: syncs every file and folder, writes the manifest last, renames the directory. On S3:
+    /// uploads every file, then the manifest, if no other builder has put one there.
     ///
     /// `content.files`, `content.rows`, `content.format_version`, `observed.files` and `observed.run` are filled in.
     ///
     /// # Errors
-    /// When a file was not closed, the disk refuses, or the name has been taken meanwhile. Nothing is visible then;
-    /// only when syncing the directory of runs fails, after the rename, the run is there but may not survive a power cut.
+    /// When a file was not closed, the disk or S3 refuses, or the name has been taken meanwhile. Nothing is visible then,
+    /// except that a run of which the very last step fails may be there, whole: locally it may not survive a power
+    /// cut, on S3 the manifest may have been written although no answer came.
     pub fn commit(mut self, content: Content, observed: Observed) -> Result<Run, ArtifactError> {
         let manifest = self.manifest(content, observed)?;
+        let path = self.partial.join(MANIFEST);
+        let text = serde_json::to_vec_pretty(&manifest).map_err(|error| ArtifactError::damaged(&path, error))?;
+        if let Some(upload) = self.upload.take() {
+            let place = upload.place.clone();
+            upload.upload(&self.partial, &manifest, text)?;
+            return Ok(Run::new(place.uri("").into(), Some(place), manifest));
+        }
         let mut folders = BTreeSet::from([self.partial.clone()]);
         for entry in manifest.files() {
             let path = self.partial.join(&entry.path);
             sync(&path)?;
             folders.extend(path.ancestors().skip(1).take_while(|up| *up != self.partial).map(Path::to_owned));
         }
-        let path = self.partial.join(MANIFEST);
-        let text = serde_json::to_vec_pretty(&manifest).map_err(|error| ArtifactError::damaged(&path, error))?;
         let mut file = File::create_new(&path).map_err(ArtifactError::io("create", &path))?;
         file.write_all(&text).map_err(ArtifactError::io("write", &path))?;
         file.sync_all().map_err(ArtifactError::io("sync", &path))?;
@@ -170,7 +197,7 @@ impl RunWriter {
         fs::rename(&self.partial, &whole).map_err(ArtifactError::io("rename to its final name", &self.partial))?;
         self.committed = true;
         sync(&self.root)?;
-        Ok(Run::new(whole, manifest))
+        Ok(Run::new(whole, None, manifest))
     }
 
     fn manifest(&self, mut content: Content, mut observed: Observed) -> Result<Manifest, ArtifactError> {
@@ -198,6 +225,8 @@ impl Drop for RunWriter {
         {
             tracing::warn!(path = %self.partial.display(), %error, "cannot remove the unfinished run");
         }
+        // Before the lock: whoever has it takes a claim of this machine for a dead process's.
+        drop(self.upload.take());
         self.lock.release();
     }
 }
@@ -205,91 +234,6 @@ impl Drop for RunWriter {
 /// Makes a file or folder durable.
 pub(super) fn sync(path: &Path) -> Result<(), ArtifactError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(ArtifactError::io("sync", path))
-}
-
-/// Run names are directory names that a shell, a URL and an S3 key take as they are.
-fn check_run_name(name: &str) -> Result<(), ArtifactError> {
-    let refuse = |reason| Err(ArtifactError::BadRunName { name: name.into(), reason });
-    if name.is_empty() || name.len() > 128 {
-        return refuse("it must have 1 to 128 characters");
-    }
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte)) || name.starts_with('.') {
-        return refuse("only letters, digits, `-`, `_`, `+` and, not in front, `.` are allowed");
-    }
-    if name == "latest" || name.ends_with(PARTIAL_SUFFIX) {
-        return refuse("the name is reserved");
-    }
-    Ok(())
-}
-
-/// Exclusive right to write the run of one name. The lock dies with the process that holds it.
-///
-/// The file lies beside the run directory, not in it: whoever holds the name's lock may judge and remove
-/// `<name>.partial` without a race against the rename of a commit.
-#[derive(Debug)]
-struct RunLock {
-    path: PathBuf,
-    file: Option<File>,
-}
-
-impl RunLock {
-    fn path(root: &Path, name: &str) -> PathBuf {
-        root.join(LOCKS).join(format!("{name}.lock"))
-    }
-
-    /// Returns: `None` when another process holds it.
-    fn take(root: &Path, name: &str) -> Result<Option<Self>, ArtifactError> {
-        let path = Self::path(root, name);
-        let folder = root.join(LOCKS);
-        fs::create_dir_all(&folder).map_err(ArtifactError::io("create directory", &folder))?;
-        loop {
-            let file = File::options()
-                .create(true)
-                .append(true)
-                .open(&path)
-                .map_err(ArtifactError::io("open the lock file", &path))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(ArtifactError::io("lock", &path)(error)),
-            }
-            // Its last holder may have removed the file between our open and our lock.
-            if is_same_file(&file, &path) {
-                return Ok(Some(Self { path, file: Some(file) }));
-            }
-        }
-    }
-
-    /// Removes the lock file, then lets go: in this order nobody can lock a name that is being given up.
-    fn release(&mut self) {
-        if let Some(file) = self.file.take() {
-            if let Err(error) = fs::remove_file(&self.path) {
-                tracing::debug!(path = %self.path.display(), %error, "cannot remove the lock file");
-            }
-            drop(file);
-        }
-    }
-}
-
-impl Drop for RunLock {
-    fn drop(&mut self) {
-        self.release();
-    }
-}
-
-#[cfg(unix)]
-fn is_same_file(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
-        _ => false,
-    }
-}
-
-/// Elsewhere an open file cannot be removed, so what was locked is what lies there.
-#[cfg(not(unix))]
-fn is_same_file(_file: &File, _path: &Path) -> bool {
-    true
 }
 
 /// Removes the `.partial` directories whose writers are gone.

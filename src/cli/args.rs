@@ -129,7 +129,7 @@ pub(super) struct BuildArgs {
     /// The instant that ages are counted from, e.g. 2026-11-21
     #[arg(long, value_name = "INSTANT")]
     pub(super) as_of: Option<String>,
-    /// Directory of run directories
+    /// Directory of run directories, or s3://bucket/prefix
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<String>,
     /// Name of the run; by default the time it starts
@@ -290,7 +290,7 @@ pub(super) struct TuneArgs {
 pub(super) struct RunSource {
     #[command(flatten)]
     pub(super) source: ConfigSource,
-    /// Directory of run directories
+    /// Directory of run directories, or s3://bucket/prefix
     #[arg(long, value_name = "DIR")]
     pub(super) runs: Option<String>,
 }

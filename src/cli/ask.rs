@@ -1,9 +1,10 @@
 //! `nightshelf recommend`, `similar`, `explain`.
 
 use crate::{
-    artifacts::{Run, open_run},
+    artifacts::{Run, RunsRoot, open_run},
     pipeline::{self, NamedItem, PipelineError},
     recommendations::ListKind,
+    storage::Storage,
 };
 
 use super::{
@@ -12,14 +13,15 @@ use super::{
     output::{grouped, json, say, score, table},
 };
 
-/// Directory of runs that a command looks into.
-pub(super) fn runs_root(source: &RunSource) -> anyhow::Result<String> {
+/// Place of runs that a command looks into.
+pub(super) fn runs_root(source: &RunSource) -> anyhow::Result<RunsRoot> {
     let sets = build::set("build.runs", source.runs.as_deref()).into_iter().collect();
-    Ok(build::config(&source.source, sets)?.config.build.runs)
+    let config = build::config(&source.source, sets)?.config;
+    Ok(pipeline::runs_root(&config, &Storage::new(config.s3.clone()))?)
 }
 
 fn open(source: &RunSource, run: &str) -> anyhow::Result<Run> {
-    Ok(open_run(runs_root(source)?.as_ref(), run).map_err(PipelineError::from)?)
+    Ok(open_run(&runs_root(source)?, run).map_err(PipelineError::from)?)
 }
 
 fn items_table(items: &[NamedItem]) -> String {

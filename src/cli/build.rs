@@ -1,14 +1,13 @@
 //! `nightshelf build`.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     config::{Loaded, Overrides, load},
-    pipeline::{BuildOptions, Published, Summary, build, publish},
+    pipeline::{BuildOptions, Published, Summary, build, publish, runs_root},
+    storage::Storage,
 };
 
 use super::{
@@ -79,7 +78,8 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<()> {
     let observer = progress::observer(global);
     let options = BuildOptions { run: args.run.clone(), now: jiff::Timestamp::now() };
     let built = build(&config, &options, observer.as_ref())?;
-    let (published, outcome) = publish(&built.run, Path::new(&config.build.runs), &config.publish, observer.as_ref());
+    let root = runs_root(&config, &Storage::new(config.s3.clone()))?;
+    let (published, outcome) = publish(&built.run, &root, &config.publish, observer.as_ref());
     drop(observer);
     if args.json {
         json(&Outcome { summary: &built.summary, published: &published })?;

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use crate::{
-    artifacts::{Run, open_run},
+    artifacts::{Run, RunsRoot, open_run},
     config::Config,
     pipeline::{self, Audit, PipelineError, Store},
     publish::{DynamoConfig, EstimateSummary, Expected, RunSequence, Status, Target},
+    storage::Storage,
 };
 
 use super::{
@@ -35,8 +36,10 @@ fn config(args: &StoreArgs) -> anyhow::Result<Config> {
     Ok(build::config(&args.source.source, sets.into_iter().flatten().collect())?.config)
 }
 
-fn open(config: &Config, run: &str) -> Result<Run, PipelineError> {
-    Ok(open_run(config.build.runs.as_ref(), run)?)
+fn open(config: &Config, run: &str) -> Result<(RunsRoot, Run), PipelineError> {
+    let root = pipeline::runs_root(config, &Storage::new(config.s3.clone()))?;
+    let run = open_run(&root, run)?;
+    Ok((root, run))
 }
 
 fn publish(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
@@ -44,12 +47,12 @@ fn publish(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
     if args.create_tables {
         pipeline::create_tables(&config.publish, args.point_in_time_recovery)?;
     }
-    let run = open(&config, &args.run)?;
+    let (root, run) = open(&config, &args.run)?;
     let observer = progress::observer(global);
     let to_dynamodb = config.publish.targets.contains(&Target::DynamoDb);
     if args.plan || (args.max_cost.is_some() && to_dynamodb) {
         anyhow::ensure!(to_dynamodb, "--plan is about DynamoDB, which publish.targets (--target) does not name");
-        let estimate = pipeline::plan(&run, Path::new(&config.build.runs), &config.publish, observer.as_ref())?;
+        let estimate = pipeline::plan(&run, &root, &config.publish, observer.as_ref())?;
         let allowed = args.max_cost.unwrap_or(f64::INFINITY);
         if args.plan {
             return if args.json { json(&estimate) } else { say(&plan_text(&estimate, &config.publish.dynamodb)) };
@@ -59,7 +62,7 @@ fn publish(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
             return Err(PipelineError::TooDear { run: run.name().to_owned(), dollars, write_units, allowed }.into());
         }
     }
-    let (done, outcome) = pipeline::publish(&run, Path::new(&config.build.runs), &config.publish, observer.as_ref());
+    let (done, outcome) = pipeline::publish(&run, &root, &config.publish, observer.as_ref());
     drop(observer);
     if args.json {
         json(&done)?;
@@ -134,7 +137,7 @@ fn migrate(args: &StoreArgs) -> anyhow::Result<()> {
 
 fn verify(run: &str, args: &StoreArgs, as_json: bool) -> anyhow::Result<()> {
     let config = config(args)?;
-    let run = open(&config, run)?;
+    let (_, run) = open(&config, run)?;
     let mut audits = Vec::new();
     for &target in &config.publish.targets {
         existing(target, &config)?;

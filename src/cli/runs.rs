@@ -3,7 +3,7 @@
 use serde_json::json as object;
 
 use crate::{
-    artifacts::{DiffOptions, Manifest, RunDiff, diff, list_runs, open_run, prune, verify},
+    artifacts::{DiffOptions, Manifest, RunDiff, RunsRoot, diff, list_runs, open_run, prune, verify},
     pipeline::PipelineError,
 };
 
@@ -23,14 +23,14 @@ pub(super) fn run(args: &RunsArgs, _: &Global) -> anyhow::Result<()> {
         RunsCommand::Show { source, run, json } => show(&runs_root(source)?, run, *json),
         RunsCommand::Diff { source, a, b, json: as_json } => {
             let root = runs_root(source)?;
-            let open = |run: &str| open_run(root.as_ref(), run).map_err(PipelineError::from);
+            let open = |run: &str| open_run(&root, run).map_err(PipelineError::from);
             let changes =
                 diff(&open(a)?, &open(b)?, DiffOptions { n_movers: N_MOVERS }).map_err(PipelineError::from)?;
             if *as_json { json(&changes) } else { say(&diff_text(&changes)) }
         }
         RunsCommand::Verify { source, run } => check(&runs_root(source)?, run),
         RunsCommand::Prune { source, keep, dry_run } => {
-            let pruned = prune(runs_root(source)?.as_ref(), *keep, *dry_run).map_err(PipelineError::from)?;
+            let pruned = prune(&runs_root(source)?, *keep, *dry_run).map_err(PipelineError::from)?;
             let verb = if *dry_run { "would remove" } else { "removed" };
             for run in &pruned.removed {
                 say(&format!("{verb} {run}"))?;
@@ -53,8 +53,8 @@ fn model(manifest: &Manifest) -> String {
     manifest.content.config.pointer("/model/kind").map_or_else(String::new, compact)
 }
 
-fn list(root: &str, as_json: bool) -> anyhow::Result<()> {
-    let listing = list_runs(root.as_ref()).map_err(PipelineError::from)?;
+fn list(root: &RunsRoot, as_json: bool) -> anyhow::Result<()> {
+    let listing = list_runs(root).map_err(PipelineError::from)?;
     for damaged in &listing.damaged {
         tracing::warn!(run = damaged.name, error = %damaged.error, "a directory with an unusable manifest");
     }
@@ -78,7 +78,7 @@ fn list(root: &str, as_json: bool) -> anyhow::Result<()> {
         return json(&runs.collect::<Vec<_>>());
     }
     if listing.runs.is_empty() {
-        return say(&format!("no runs in {root}"));
+        return say(&format!("no runs in {}", root.path().display()));
     }
     let rows = listing.runs.iter().map(|run| {
         let manifest = run.manifest();
@@ -96,8 +96,8 @@ fn list(root: &str, as_json: bool) -> anyhow::Result<()> {
     say(&table(&["run", "created", "model", "users", "items", "interactions", "seconds", "hash"], &[3, 4, 5, 6], rows))
 }
 
-fn show(root: &str, which: &str, as_json: bool) -> anyhow::Result<()> {
-    let run = open_run(root.as_ref(), which).map_err(PipelineError::from)?;
+fn show(root: &RunsRoot, which: &str, as_json: bool) -> anyhow::Result<()> {
+    let run = open_run(root, which).map_err(PipelineError::from)?;
     let manifest = run.manifest();
     if as_json {
         return json(manifest);
@@ -130,8 +130,8 @@ fn show(root: &str, which: &str, as_json: bool) -> anyhow::Result<()> {
     say(table(&["", ""], &[], rows).trim_start_matches('\n'))
 }
 
-fn check(root: &str, which: &str) -> anyhow::Result<()> {
-    let run = open_run(root.as_ref(), which).map_err(PipelineError::from)?;
+fn check(root: &RunsRoot, which: &str) -> anyhow::Result<()> {
+    let run = open_run(root, which).map_err(PipelineError::from)?;
     let checked = verify(&run).map_err(PipelineError::from)?;
     if checked.problems.is_empty() {
         return say(&format!(

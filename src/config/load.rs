@@ -128,6 +128,7 @@ fn anchor(config: &mut Config, directory: &Path) {
     config.orders.paths.iter_mut().for_each(anchored);
     config.catalog.path.iter_mut().for_each(anchored);
     anchored(&mut config.build.runs);
+    config.build.scratch.iter_mut().for_each(anchored);
     anchored(&mut config.publish.sqlite.path);
     for files in [
         [&mut config.publish.postgres.password_file, &mut config.publish.postgres.ca_file],
@@ -164,6 +165,9 @@ fn write_anchored(table: &mut Table, config: &Config) {
         put(&["catalog", "path"], Value::String(path.clone()));
     }
     put(&["build", "runs"], Value::String(config.build.runs.clone()));
+    if let Some(path) = &config.build.scratch {
+        put(&["build", "scratch"], Value::String(path.clone()));
+    }
     put(&["publish", "sqlite", "path"], Value::String(config.publish.sqlite.path.clone()));
     let (postgres, mysql) = (&config.publish.postgres, &config.publish.mysql);
     for (store, key, file) in [

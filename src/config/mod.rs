@@ -14,6 +14,7 @@ pub use load::{Loaded, Overrides, load};
 pub use template::TEMPLATE;
 
 use crate::{
+    artifacts::RunsRoot,
     catalog::CatalogConfig,
     evaluation::EvaluationConfig,
     events::{EventsConfig, OrdersConfig, PurchaseSource, parse_instant},
@@ -21,7 +22,7 @@ use crate::{
     model::ModelConfig,
     publish::PublishConfig,
     recommendations::RecommendConfig,
-    storage::S3Config,
+    storage::{S3Config, Storage},
     tuning::TuneConfig,
 };
 
@@ -59,8 +60,10 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BuildConfig {
-    /// Directory of run directories.
+    /// Directory of run directories, or `s3://bucket/prefix`.
     pub runs: String,
+    /// Directory where runs on their way to S3 are written first; without it the system's for temporary files.
+    pub scratch: Option<String>,
     /// Threads; 0 takes one a core. The result does not depend on it.
     pub threads: usize,
     /// Number of example users shown in the report.
@@ -69,7 +72,7 @@ pub struct BuildConfig {
 
 impl Default for BuildConfig {
     fn default() -> Self {
-        Self { runs: "runs".into(), threads: 0, example_users: 5 }
+        Self { runs: "runs".into(), scratch: None, threads: 0, example_users: 5 }
     }
 }
 
@@ -81,6 +84,11 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         if self.build.runs.is_empty() {
             return Err("build.runs must name a directory".into());
+        }
+        // Nothing is asked of S3 for this.
+        RunsRoot::parse(&self.build.runs, &Storage::default()).map_err(|error| format!("build.runs: {error}"))?;
+        if self.build.scratch.as_deref().is_some_and(|path| path.is_empty() || path.contains("://")) {
+            return Err("build.scratch must name a local directory".into());
         }
         if self.build.threads > 1_024 {
             return Err(format!("build.threads must be 0 (one a core) to 1024, is {}", self.build.threads));

@@ -1,9 +1,9 @@
 //! The build: events in, run directory out.
 
-use std::sync::Mutex;
+use std::{path::Path, sync::Mutex};
 
 use crate::{
-    artifacts::{ItemTable, RunWriter, write_items},
+    artifacts::{ItemTable, RunWriter, RunsRoot, write_items},
     catalog::{CatalogError, read_catalog},
     config::Config,
     events::{Counts, Scan, ScanInput, ScanProgress, scan},
@@ -44,7 +44,8 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     let mut stages = Stages::new(on);
     let kinds = config.kinds().map_err(PipelineError::Config)?;
     let storage = Storage::new(config.s3.clone());
-    let writer = RunWriter::create(config.build.runs.as_ref(), &run_name(config, options))?;
+    let root = runs_root(config, &storage)?;
+    let writer = RunWriter::create(&root, &run_name(&root, options)?)?;
 
     if let Some(path) = &config.catalog.path {
         // It is read after the events; that it is missing should not wait so long.
@@ -183,13 +184,28 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     seal(config, writer, &facts, stages)
 }
 
-fn run_name(config: &Config, options: &BuildOptions) -> String {
-    options.run.clone().unwrap_or_else(|| {
-        let name = options.now.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let taken = |name: &str| std::path::Path::new(&config.build.runs).join(name).exists();
-        let numbered = (2..).map(|n| format!("{name}-{n}"));
-        std::iter::once(name.clone()).chain(numbered).find(|name| !taken(name)).expect("endless")
-    })
+/// Where the config keeps its runs.
+///
+/// # Errors
+/// An address that cannot be understood.
+pub fn runs_root(config: &Config, storage: &Storage) -> Result<RunsRoot, PipelineError> {
+    let root = RunsRoot::parse(&config.build.runs, storage)?;
+    Ok(root.with_scratch(config.build.scratch.as_deref().map(Path::new)))
+}
+
+/// The run's name: as asked for, or the time, numbered when a run has it.
+fn run_name(root: &RunsRoot, options: &BuildOptions) -> Result<String, PipelineError> {
+    if let Some(name) = &options.run {
+        return Ok(name.clone());
+    }
+    let name = options.now.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let mut candidate = name.clone();
+    let mut n = 1;
+    while root.holds(&candidate)? {
+        n += 1;
+        candidate = format!("{name}-{n}");
+    }
+    Ok(candidate)
 }
 
 /// Reads events and orders, and fails when too many rows are dirty.

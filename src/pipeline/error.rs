@@ -110,9 +110,18 @@ impl PipelineError {
             Self::Events(error) => error.hint(),
             Self::Catalog(error) => error.hint().map(str::to_owned),
             Self::Storage(error) => error.hint().map(str::to_owned),
+            Self::Artifact(ArtifactError::RunExists { path, .. }) if path.starts_with("s3:") => {
+                Some("give another name with --run, or remove what lies under that address, its manifest.json first".into())
+            }
             Self::Artifact(ArtifactError::RunExists { .. }) => {
                 Some("give another name with --run, or remove that directory".into())
             }
+            Self::Artifact(ArtifactError::RunLocked { path, .. }) if path.starts_with("s3:") => Some(
+                "that process gave a sign of life less than ten minutes ago; should it be dead, a build after that takes \
+                 over"
+                    .into(),
+            ),
+            Self::Artifact(ArtifactError::Storage(error)) => error.hint().map(str::to_owned),
             Self::Artifact(ArtifactError::NoSuchRun { name, .. }) => Some(match name.as_str() {
                 "latest" => "`nightshelf build` makes one; --runs names another directory of runs".into(),
                 _ => "`nightshelf runs list` shows what is there; --runs names another directory of runs".into(),

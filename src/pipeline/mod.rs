@@ -23,7 +23,7 @@ mod training;
 mod tune;
 
 pub use ask::{Contribution, NamedItem, SimilarList, UserList, Why, explain, placement, recommend, similar};
-pub use build::build;
+pub use build::{build, runs_root};
 pub use error::PipelineError;
 pub use evaluate::{
     Candidate, DataFacts, Evaluation, EvaluationData, EvaluationInputs, EvaluationOptions, Fold, FoldCounts, FoldFacts,

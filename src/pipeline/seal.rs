@@ -48,15 +48,30 @@ pub(super) fn seal(
         writer.observed_text("report.html", &page)?;
         Ok(((), page.len() as u64))
     })?;
-    summary.timings_s = stages.done.iter().map(|Stage { name, seconds, .. }| (name.clone(), *seconds)).collect();
-    summary.seconds = summary.timings_s.iter().map(|(_, seconds)| seconds).sum();
+    take_times(&mut summary, &stages);
     observed.timings_s.clone_from(&summary.timings_s);
     observed.peak_memory_bytes = summary.peak_memory_bytes;
     observed.created_at = facts.options.now.to_string();
-    let run = writer.commit(content, observed)?;
+    let run = if writer.is_remote() {
+        // Its time stands in the summary alone: the manifest is part of what is uploaded.
+        let run = stages.run("upload run", None, "bytes", |_| {
+            let run = writer.commit(content, observed)?;
+            let n_bytes = run.manifest().files().map(|entry| entry.bytes).sum();
+            Ok::<_, PipelineError>((run, n_bytes))
+        })?;
+        take_times(&mut summary, &stages);
+        run
+    } else {
+        writer.commit(content, observed)?
+    };
     summary.path = run.path().display().to_string();
     summary.content_sha256.clone_from(&run.manifest().content_sha256);
     Ok(Built { run, summary })
+}
+
+fn take_times(summary: &mut Summary, stages: &Stages<'_>) {
+    summary.timings_s = stages.done.iter().map(|Stage { name, seconds, .. }| (name.clone(), *seconds)).collect();
+    summary.seconds = summary.timings_s.iter().map(|(_, seconds)| seconds).sum();
 }
 
 fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {

@@ -13,7 +13,7 @@ use super::facts::Facts;
 pub struct Summary {
     /// The run's name.
     pub run: String,
-    /// Its directory.
+    /// Its directory, or its `s3://` address.
     pub path: String,
     /// The manifest hash: equal for equal builds.
     pub content_sha256: String,

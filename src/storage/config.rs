@@ -20,6 +20,8 @@ pub struct S3Config {
     pub connect_timeout_ms: u64,
     /// Longest wait for the first byte of an answer, and for more bytes of a body that stalls, in milliseconds.
     pub read_timeout_ms: u64,
+    /// Files above this size go up in parts of this size, in bytes.
+    pub part_bytes: u64,
 }
 
 impl Default for S3Config {
@@ -32,6 +34,7 @@ impl Default for S3Config {
             max_attempts: 5,
             connect_timeout_ms: 5_000,
             read_timeout_ms: 20_000,
+            part_bytes: 8 << 20,
         }
     }
 }
@@ -52,6 +55,8 @@ impl S3Config {
         within(path, "max_attempts", u64::from(self.max_attempts), 1, 20)?;
         within(path, "connect_timeout_ms", self.connect_timeout_ms, 1, 600_000)?;
         within(path, "read_timeout_ms", self.read_timeout_ms, 1, 600_000)?;
+        // S3 takes parts of 5 MiB to 5 GiB; eight of them are held in memory.
+        within(path, "part_bytes", self.part_bytes, 5 << 20, 1 << 30)?;
         if self.region.as_deref() == Some("") {
             return Err(format!("{path}.region must not be empty; leave it out to take AWS_REGION"));
         }

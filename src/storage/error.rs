@@ -1,8 +1,8 @@
-//! What can go wrong between a location in the config and bytes in memory.
+//! What can go wrong between a location in the config and bytes in memory, either way.
 
 use std::{error::Error, ops::Range, path::PathBuf};
 
-/// Why a location could not be listed or an object not be read.
+/// Why a location could not be listed, or an object not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
@@ -133,6 +133,12 @@ pub enum StorageError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The right to write was taken back, or another part of the same upload had failed.
+    #[error("stopped before `{uri}` was written")]
+    Interrupted {
+        /// The object.
+        uri: String,
+    },
     /// The threads that talk to S3 could not be started.
     #[error("cannot start the threads for S3")]
     Runtime {
@@ -155,8 +161,15 @@ impl StorageError {
             Self::NoCredentials { .. } => Some(
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run where a role gives credentials",
             ),
+            Self::AccessDenied { action: "write" | "delete" | "abort" | "list the uploads of", .. } => Some(
+                "writing runs needs s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, and s3:GetObject, \
+                 s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on its objects",
+            ),
             Self::AccessDenied { .. } => {
                 Some("reading needs s3:ListBucket on the bucket and s3:GetObject on its objects")
+            }
+            Self::NoSuchBucket { action: "write", .. } => {
+                Some("make the bucket first, or mend its name; nightshelf makes none")
             }
             Self::WrongRegion { .. } => Some("set AWS_REGION or `s3.region` to the bucket's region"),
             Self::ObjectChanged { .. } | Self::ObjectGone { .. } => {

@@ -1,7 +1,8 @@
 //! Storage: bytes in local files and S3 objects.
 //!
-//! In: locations (paths, globs, `s3://` addresses) and byte ranges. Out: lists of objects, and bytes of exactly the listed versions.
-//! Refuses: to know formats, to guess at a missing input, to mix two versions of one object; no request before an `s3://` location is used.
+//! In: locations (paths, globs, `s3://` addresses), byte ranges, files to upload. Out: lists of objects, bytes of exactly the listed
+//! versions, objects. Refuses: to know formats, to guess at a missing input, to mix two versions of one object, to overwrite an object
+//! unasked; no request before an `s3://` location is used.
 
 mod config;
 mod error;
@@ -17,7 +18,7 @@ pub use error::StorageError;
 pub use listing::ObjectInfo;
 pub use location::Location;
 pub use reader::ObjectReader;
-pub use s3::S3Client;
+pub use s3::{Condition, Contents, Fetched, FileUpload, Permission, S3Client, S3Prefix};
 
 /// Every place bytes are read from. Cheap to clone; clones share one S3 client.
 #[derive(Debug, Clone)]

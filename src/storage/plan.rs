@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 const GAP_BYTES: u64 = 1 << 20;
 
 /// A request fetches at most this much, so that a large range comes over several connections.
-const PART_BYTES: u64 = 8 << 20;
+pub(super) const PART_BYTES: u64 = 8 << 20;
 
 /// The requests for some ranges, and how the answers make up the ranges.
 #[derive(Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ mod readers;
 mod report;
 mod run_directory;
 mod s3;
+mod s3_runs;
 mod sinks;
 mod sql_faults;
 mod sql_login;

@@ -4,12 +4,10 @@ mod stores;
 mod tables;
 mod write;
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use crate::{
-    artifacts::{Run, list_runs},
+    artifacts::{Run, RunsRoot, list_runs},
     publish::{
         Committed, DynamoSink, EstimateSummary, Expected, PublishConfig, PublishError, RunHeader, Sink, Tally, Target,
     },
@@ -40,7 +38,7 @@ pub struct Published {
 /// they saw before, and the stores after it were not tried.
 pub fn publish(
     run: &Run,
-    runs_root: &Path,
+    runs_root: impl Into<RunsRoot>,
     config: &PublishConfig,
     on: &dyn Observer,
 ) -> (Vec<Published>, Result<(), PipelineError>) {
@@ -124,7 +122,7 @@ fn begin<'r>(run: &Run, others: &'r [Run], sink: &mut dyn Sink) -> Result<Option
 /// Cost: reading and encoding the run, and the run that differences are taken from.
 pub fn plan(
     run: &Run,
-    runs_root: &Path,
+    runs_root: impl Into<RunsRoot>,
     config: &PublishConfig,
     on: &dyn Observer,
 ) -> Result<EstimateSummary, PipelineError> {

@@ -1,11 +1,23 @@
-//! S3: the client, started when it is first needed; listing and reading beside it.
+//! S3: the client, started when it is first needed; listing, reading and writing beside it.
 //!
-//! In: buckets, keys, prefixes, ranges. Out: listings and bytes.
-//! Refuses: to keep or log a credential; to be called from within an async runtime.
+//! In: buckets, keys, prefixes, ranges, files. Out: listings, bytes, objects.
+//! Refuses: to keep or log a credential; to be called from within an async runtime; to leave it open whether a write happened.
 
+mod checksum;
+mod clock;
 mod error;
+mod get;
 mod list;
+mod prefix;
+mod put;
 mod read;
+mod remove;
+mod upload;
+
+pub use get::{Contents, Fetched};
+pub use prefix::S3Prefix;
+pub use put::Condition;
+pub use upload::{FileUpload, Permission};
 
 use std::{
     fmt,
@@ -24,6 +36,15 @@ use super::{S3Config, StorageError};
 
 /// Threads that carry the connections; decrypting and copying a gigabit stream takes about one core.
 const MAX_RUNTIME_THREADS: usize = 4;
+
+/// Parts on their way up at once: with the default part size 64 MiB of memory, and enough to fill a gigabit line.
+const MAX_UPLOAD_SLOTS: usize = 8;
+
+/// A part that goes up slower than this many bytes a second is taken for stuck: eight at once on a line of 4 Mbit/s.
+const MIN_UPLOAD_RATE: u64 = 64 << 10;
+
+/// Pause before the first repetition that the SDK does not make itself; it doubles with every further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A handle to S3 for synchronous callers: clones share one connection pool and one limit of requests under way.
 ///
@@ -44,8 +65,13 @@ struct Running {
     /// `Some` until dropped.
     runtime: Option<Runtime>,
     client: aws_sdk_s3::Client,
+    /// The same with more patience: its waits for an answer begin with the first byte of the request.
+    uploading: aws_sdk_s3::Client,
     in_flight: Arc<Semaphore>,
+    /// Buffers of files on their way up, each of one part.
+    upload_slots: Arc<Semaphore>,
     max_attempts: u32,
+    part_bytes: u64,
 }
 
 impl Running {
@@ -140,8 +166,29 @@ impl Shared {
         let client = aws_sdk_s3::Client::from_conf(
             aws_sdk_s3::config::Builder::from(&sdk).force_path_style(config.path_style).build(),
         );
+        let patience = read_timeout + Duration::from_secs(config.part_bytes.div_ceil(MIN_UPLOAD_RATE));
+        let uploading = aws_sdk_s3::Client::from_conf(
+            client
+                .config()
+                .to_builder()
+                .timeout_config(
+                    TimeoutConfig::builder()
+                        .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+                        .read_timeout(patience)
+                        .build(),
+                )
+                .build(),
+        );
         let in_flight = Arc::new(Semaphore::new(config.max_in_flight));
         tracing::debug!(region = ?sdk.region(), endpoint = ?sdk.endpoint_url(), n_threads, "S3 client started");
-        Ok(Running { runtime: Some(runtime), client, in_flight, max_attempts: config.max_attempts })
+        Ok(Running {
+            runtime: Some(runtime),
+            client,
+            uploading,
+            in_flight,
+            upload_slots: Arc::new(Semaphore::new(config.max_in_flight.min(MAX_UPLOAD_SLOTS))),
+            max_attempts: config.max_attempts,
+            part_bytes: config.part_bytes,
+        })
     }
 }

@@ -1,19 +1,16 @@
 //! Ranged GetObject, pinned to the listed ETag, several at once.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc};
 
 use aws_sdk_s3::primitives::ByteStreamError;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::{
-    Running, S3Client,
+    FIRST_PAUSE, Running, S3Client,
     error::{Request, explained},
 };
 use crate::storage::{StorageError, listing::ObjectInfo, plan::Plan};
-
-/// Pause before the first repetition of a body that broke off; it doubles with every further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 impl S3Client {
     /// Reads ranges of a listed object; they lie within it.
@@ -42,15 +39,15 @@ impl S3Client {
 }
 
 /// The object that a request is about.
-struct Target {
-    uri: String,
-    bucket: String,
-    key: String,
-    etag: Option<String>,
+pub(super) struct Target {
+    pub(super) uri: String,
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) etag: Option<String>,
 }
 
 /// Fetches the parts at once; the first failure ends the others.
-async fn fetch_all(
+pub(super) async fn fetch_all(
     running: &Arc<Running>,
     target: &Arc<Target>,
     parts: &[Range<u64>],

@@ -8,6 +8,7 @@ pub(crate) mod proxy;
 pub(crate) mod random;
 pub(crate) mod runs;
 pub(crate) mod s3;
+pub(crate) mod s3_writes;
 pub(crate) mod servers;
 pub(crate) mod sql;
 pub(crate) mod tables;

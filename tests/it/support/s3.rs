@@ -2,7 +2,7 @@
 //!
 //! `s3s-fs` keeps ROOT/bucket/key as plain files, so tests put and change objects through the file system. It knows neither ETags in
 //! listings nor `If-Match` on GET; the layer here adds both (the ETag is a hash of the bytes), refuses the bucket
-//! `forbidden`, counts requests and injects faults.
+//! `forbidden`, counts requests and injects faults. Writing is all in `s3_writes`.
 
 use std::{
     fs,
@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use super::s3_writes::{Writes, modified};
 use aws_sdk_s3::config::Credentials;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -30,7 +31,12 @@ use s3s::{
     Body, S3, S3Request, S3Response, S3Result,
     auth::SimpleAuth,
     dto::{
-        ETag, ETagCondition, GetObjectInput, GetObjectOutput, ListObjectsV2Input, ListObjectsV2Output, StreamingBlob,
+        AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
+        CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
+        DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ETag, ETagCondition, GetObjectInput,
+        GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+        ListObjectsV2Input, ListObjectsV2Output, PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartInput,
+        UploadPartOutput,
     },
     s3_error,
     service::S3ServiceBuilder,
@@ -66,6 +72,8 @@ pub(crate) struct Faults {
     in_flight: AtomicUsize,
     /// The most GETs that were under way at once.
     pub(crate) max_in_flight: AtomicUsize,
+    /// What happened to writes.
+    pub(crate) writes: Writes,
 }
 
 /// Variables and their values.
@@ -95,6 +103,7 @@ impl S3Server {
             n_lists: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             max_in_flight: AtomicUsize::new(0),
+            writes: Writes::new(root.path()),
         });
         let layer = Layer {
             inner: FileSystem::new(root.path()).unwrap(),
@@ -205,44 +214,71 @@ struct Layer {
     faults: Arc<Faults>,
 }
 
-impl S3 for Layer {
-    fn get_object<'a, 'b>(&'a self, request: S3Request<GetObjectInput>) -> Answer<'b, GetObjectOutput>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        Box::pin(async move {
-            self.faults.n_gets.fetch_add(1, SeqCst);
-            let now = self.faults.in_flight.fetch_add(1, SeqCst) + 1;
-            self.faults.max_in_flight.fetch_max(now, SeqCst);
-            let answer = self.get(&request.input).await;
-            self.faults.in_flight.fetch_sub(1, SeqCst);
-            answer
-        })
-    }
+/// The trait's methods, each passed on to an `async fn`.
+macro_rules! answered {
+    ($($method:ident($input:ty) -> $output:ty: $answer:expr;)*) => {
+        impl S3 for Layer {
+            $(
+                fn $method<'a, 'b>(&'a self, request: S3Request<$input>) -> Answer<'b, $output>
+                where
+                    'a: 'b,
+                    Self: 'b,
+                {
+                    Box::pin(async move { $answer(self, request).await })
+                }
+            )*
+        }
+    };
+}
 
-    fn list_objects_v2<'a, 'b>(&'a self, request: S3Request<ListObjectsV2Input>) -> Answer<'b, ListObjectsV2Output>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        Box::pin(async move {
-            self.faults.n_lists.fetch_add(1, SeqCst);
-            let bucket = request.input.bucket.clone();
-            if bucket == FORBIDDEN {
-                return Err(s3_error!(AccessDenied));
-            }
-            let mut answer = self.inner.list_objects_v2(request).await?;
-            for object in answer.output.contents.iter_mut().flatten() {
-                let key = object.key.as_deref().unwrap_or("");
-                object.e_tag = Some(etag_of(&fs::read(self.root.join(&bucket).join(key)).unwrap_or_default()));
-            }
-            Ok(answer)
-        })
-    }
+answered! {
+    get_object(GetObjectInput) -> GetObjectOutput: Layer::counted_get;
+    list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output: Layer::list;
+    head_object(HeadObjectInput) -> HeadObjectOutput: async |layer: &Layer, r: S3Request<_>| layer.writes().head(&r.input);
+    put_object(PutObjectInput) -> PutObjectOutput: async |layer: &Layer, r: S3Request<_>| layer.writes().put(r.input).await;
+    delete_object(DeleteObjectInput) -> DeleteObjectOutput:
+        async |layer: &Layer, r: S3Request<_>| layer.writes().delete(&r.input);
+    delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput:
+        async |layer: &Layer, r: S3Request<_>| layer.writes().delete_all(&r.input);
+    create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput:
+        async |layer: &Layer, r: S3Request<_>| layer.writes().create(r.input);
+    upload_part(UploadPartInput) -> UploadPartOutput: async |layer: &Layer, r: S3Request<_>| layer.writes().part(r.input).await;
+    complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput:
+        async |layer: &Layer, r: S3Request<_>| layer.writes().complete(r.input);
+    abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput:
+        async |layer: &Layer, r: S3Request<_>| layer.writes().abort(&r.input);
+    list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput:
+        async |layer: &Layer, r: S3Request<_>| layer.writes().uploads(r.input);
 }
 
 impl Layer {
+    fn writes(&self) -> &Writes {
+        &self.faults.writes
+    }
+
+    async fn counted_get(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        self.faults.n_gets.fetch_add(1, SeqCst);
+        let now = self.faults.in_flight.fetch_add(1, SeqCst) + 1;
+        self.faults.max_in_flight.fetch_max(now, SeqCst);
+        let answer = self.get(&request.input).await;
+        self.faults.in_flight.fetch_sub(1, SeqCst);
+        answer
+    }
+
+    async fn list(&self, request: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+        self.faults.n_lists.fetch_add(1, SeqCst);
+        let bucket = request.input.bucket.clone();
+        if bucket == FORBIDDEN {
+            return Err(s3_error!(AccessDenied));
+        }
+        let mut answer = self.inner.list_objects_v2(request).await?;
+        for object in answer.output.contents.iter_mut().flatten() {
+            let key = object.key.as_deref().unwrap_or("");
+            object.e_tag = Some(etag_of(&fs::read(self.root.join(&bucket).join(key)).unwrap_or_default()));
+        }
+        Ok(answer)
+    }
+
     async fn get(&self, input: &GetObjectInput) -> S3Result<S3Response<GetObjectOutput>> {
         if taken(&self.faults.stalls) {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -278,17 +314,19 @@ impl Layer {
             content_range: input.range.as_ref().map(|_| format!("bytes {}-{}/{size}", range.start, range.end - 1)),
             body: Some(StreamingBlob::from(Body::from(part))),
             e_tag: Some(etag),
+            metadata: self.writes().metadata(&input.bucket, &input.key),
+            last_modified: Some(modified(&bucket.join(Path::new(&input.key)))),
             ..GetObjectOutput::default()
         }))
     }
 }
 
-fn etag_of(bytes: &[u8]) -> ETag {
+pub(super) fn etag_of(bytes: &[u8]) -> ETag {
     ETag::Strong(format!("{:016x}", xxhash_rust::xxh64::xxh64(bytes, 0)))
 }
 
 /// Takes one from the counter, when there is one.
-fn taken(counter: &AtomicUsize) -> bool {
+pub(super) fn taken(counter: &AtomicUsize) -> bool {
     counter.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).is_ok()
 }
 
