@@ -75,6 +75,9 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<()> {
         let message = "events.paths is empty: name the events in the config file or with --events".to_owned();
         return Err(crate::config::ConfigError::Value(message).into());
     }
+    if args.create_tables {
+        pipeline::create_tables(&config.publish, false)?;
+    }
     let observer = progress::observer(global);
     let options = BuildOptions { run: args.run.clone(), now: jiff::Timestamp::now() };
     let built = build(&config, &options, observer.as_ref())?;
