@@ -46,7 +46,8 @@ export class Reader {
     try {
       const { Item } = await this.#client.send(new GetCommand({ TableName: this.#table, Key: { pk: "!pointer", sk: 0 } }));
       if (Item) {
-        this.#pointer = { floor: Item.floor, current: Item.current };
+        // After an import rows lie in another table than the pointer.
+        this.#pointer = { table: Item.table ?? this.#table, floor: Item.floor, current: Item.current };
         this.#readAt = readAt;
       }
     } catch (error) {
@@ -63,10 +64,10 @@ export class Reader {
    * Everything on one page should be read with one pointer: then it is of one run.
    */
   async read(kind, key, pointer) {
-    const { floor, current } = pointer ?? (await this.pointer());
+    const { table, floor, current } = pointer ?? (await this.pointer());
     const { Items } = await this.#client.send(
       new QueryCommand({
-        TableName: this.#table,
+        TableName: table,
         KeyConditionExpression: "pk = :key AND sk BETWEEN :floor AND :current",
         ExpressionAttributeValues: { ":key": PREFIXES[kind] + key, ":floor": floor, ":current": current },
         ScanIndexForward: false,

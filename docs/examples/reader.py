@@ -42,7 +42,7 @@ class Reader:
         self._read_at = 0.0
 
     def pointer(self):
-        """(floor, current) of the run that readers see; read again once it is ten seconds old."""
+        """(table, floor, current) of the run that readers see; read again once it is ten seconds old."""
         with self._lock:
             if self._pointer is None or time.monotonic() - self._read_at > POINTER_MAX_AGE_S:
                 read_at = time.monotonic()
@@ -52,7 +52,9 @@ class Reader:
                     if "Item" not in answer:
                         raise NothingPublished(self._table)
                     item = answer["Item"]
-                    self._pointer = (int(item["floor"]["N"]), int(item["current"]["N"]))
+                    # After an import rows lie in another table than the pointer.
+                    table = item.get("table", {}).get("S", self._table)
+                    self._pointer = (table, int(item["floor"]["N"]), int(item["current"]["N"]))
                     self._read_at = read_at
                 except (BotoCoreError, ClientError):
                     # The old one still names a whole run.
@@ -65,9 +67,9 @@ class Reader:
 
         Everything on one page should be read with one pointer: then it is of one run.
         """
-        floor, current = pointer or self.pointer()
+        table, floor, current = pointer or self.pointer()
         answer = self._client.query(
-            TableName=self._table,
+            TableName=table,
             KeyConditionExpression="pk = :key AND sk BETWEEN :floor AND :current",
             ExpressionAttributeValues={
                 ":key": {"S": PREFIXES[kind] + key},

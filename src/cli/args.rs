@@ -314,6 +314,9 @@ pub(super) struct PublishArgs {
     /// Refuse a publish to DynamoDB that would cost more, in US dollars
     #[arg(long, value_name = "DOLLARS")]
     pub(super) max_cost: Option<f64>,
+    /// How rows get into DynamoDB: writes (the default), or import (files on S3, of which DynamoDB makes a new table)
+    #[arg(long, value_name = "WAY", value_parser = ["writes", "import"])]
+    pub(super) via: Option<String>,
     /// Make the DynamoDB table first, if it is not there: on demand, with time to live
     #[arg(long)]
     pub(super) create_tables: bool,

@@ -82,7 +82,7 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<()> {
     let options = BuildOptions { run: args.run.clone(), now: jiff::Timestamp::now() };
     let built = build(&config, &options, observer.as_ref())?;
     let root = runs_root(&config, &Storage::new(config.s3.clone()))?;
-    let (published, outcome) = publish(&built.run, &root, &config.publish, observer.as_ref());
+    let (published, outcome) = publish(&built.run, &root, &config.publish, None, observer.as_ref());
     drop(observer);
     if args.json {
         json(&Outcome { summary: &built.summary, published: &published })?;

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
+
 use crate::{
     artifacts::{Run, RunsRoot, open_run},
     config::Config,
     pipeline::{self, Audit, PipelineError, Store},
     publish::{DynamoConfig, EstimateSummary, Expected, RunSequence, Status, Target},
-    storage::Storage,
+    storage::{S3Prefix, Storage},
 };
 
 use super::{
@@ -47,6 +49,7 @@ fn publish(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
     if args.create_tables {
         pipeline::create_tables(&config.publish, args.point_in_time_recovery)?;
     }
+    let import_to = if args.via.as_deref() == Some("import") { Some(import_prefix(&config)?) } else { None };
     let (root, run) = open(&config, &args.run)?;
     let observer = progress::observer(global);
     let to_dynamodb = config.publish.targets.contains(&Target::DynamoDb);
@@ -62,7 +65,7 @@ fn publish(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
             return Err(PipelineError::TooDear { run: run.name().to_owned(), dollars, write_units, allowed }.into());
         }
     }
-    let (done, outcome) = pipeline::publish(&run, &root, &config.publish, observer.as_ref());
+    let (done, outcome) = pipeline::publish(&run, &root, &config.publish, import_to.as_ref(), observer.as_ref());
     drop(observer);
     if args.json {
         json(&done)?;
@@ -81,6 +84,13 @@ fn publish(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
         }
     }
     Ok(outcome?)
+}
+
+fn import_prefix(config: &Config) -> anyhow::Result<S3Prefix> {
+    let location = config.publish.dynamodb.import.as_deref();
+    let prefix = location.map(|location| Storage::new(config.s3.clone()).s3_prefix(location)).transpose();
+    let prefix = prefix.map_err(PipelineError::from)?.flatten();
+    prefix.context("--via import needs publish.dynamodb.import = \"s3://bucket/prefix\", in the table's region")
 }
 
 /// Opens a store that must be there: for questions none is made, so that a mistyped path does not look like a store that

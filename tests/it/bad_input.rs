@@ -245,8 +245,8 @@ fn questions_about_nobody_and_nothing() {
         ("unknown_run_verified", &["runs", "verify", "r1"]),
         ("unknown_run_published", &["publish", "r1"]),
         ("no_runs_at_all", &["recommend", "ann", "--runs", "nowhere"]),
-        ("status_of_no_store", &["publish", "--status"]),
-        ("rollback_of_no_store", &["publish", "--rollback"]),
+        ("status_of_no_store", &["publish", "status"]),
+        ("rollback_of_no_store", &["publish", "rollback"]),
     ] {
         let ran = nightshelf(here.path(), arguments);
         assert_eq!(ran.code, Some(1), "{ran:?}");

@@ -200,7 +200,7 @@ fn sqlite_serves_what_the_directory_holds() {
     assert!(entries > 4_000, "{entries}");
     let published = &MADE.summary["published"][0];
     assert_eq!((&published["target"], &published["sequence"]), (&"sqlite".into(), &1.into()));
-    let status = MADE.ask(&["publish", "--status"]);
+    let status = MADE.ask(&["publish", "status"])["sqlite"].clone();
     assert_eq!(status["current"], 1);
     assert_eq!(status["runs"][0]["run"], "als");
     assert_eq!(status["runs"][0]["content_sha256"], MADE.summary["content_sha256"]);
@@ -545,17 +545,17 @@ fn runs_are_listed_compared_checked_and_pruned() {
 
     // Two runs are kept, the last one is served; back to the one before and forth again.
     assert_served(&database, &run("third"));
-    let status = nightshelf(here, &["publish", "--status", "--json"]).json();
+    let status = nightshelf(here, &["publish", "status", "--json"]).json()["sqlite"].clone();
     assert_eq!((&status["current"], status["runs"].as_array().unwrap().len()), (&3.into(), 2));
-    nightshelf(here, &["publish", "--rollback"]).ok();
+    nightshelf(here, &["publish", "rollback"]).ok();
     assert_served(&database, &run("second"));
-    nightshelf(here, &["publish", "--rollback", "3"]).ok();
+    nightshelf(here, &["publish", "rollback", "--to", "3"]).ok();
     assert_served(&database, &run("third"));
-    let refused = nightshelf(here, &["publish", "--rollback", "1"]);
+    let refused = nightshelf(here, &["publish", "rollback", "--to", "1"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     nightshelf(here, &["publish", "first"]).ok();
     assert_served(&database, &run("first"));
-    assert!(nightshelf(here, &["publish", "--status"]).ok().stdout.contains("current"));
+    assert!(nightshelf(here, &["publish", "status"]).ok().stdout.contains("current"));
 
     assert!(nightshelf(here, &["runs", "verify", "second"]).ok().stdout.contains("all as the manifest says"));
     let damaged = run("second").path().join("recommendations/bucket-001.parquet");

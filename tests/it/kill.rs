@@ -47,7 +47,7 @@ fn check(here: &Path) {
     }
     let listed = nightshelf(here, &["runs", "list", "--json"]).json();
     assert_eq!(listed.as_array().unwrap().len(), runs.runs.len());
-    let status = nightshelf(here, &["publish", "--status", "--json"]).json();
+    let status = nightshelf(here, &["publish", "status", "--json"]).json()["sqlite"].clone();
     let current = status["runs"].as_array().unwrap().iter().find(|run| run["sequence"] == status["current"]).unwrap();
     let served = runs.runs.iter().find(|run| current["run"] == run.name()).unwrap();
     assert_eq!(current["content_sha256"], served.manifest().content_sha256.as_str());
@@ -123,7 +123,7 @@ fn a_kill_at_any_moment_leaves_a_whole_run_or_none() {
     nightshelf(here, &["build", "--run", "after"]).ok();
     assert_eq!(partials(here), [""; 0]);
     check(here);
-    let status = nightshelf(here, &["publish", "--status", "--json"]).json();
+    let status = nightshelf(here, &["publish", "status", "--json"]).json()["sqlite"].clone();
     assert_eq!(status["runs"][0]["run"], "after");
     assert_eq!(status["runs"][0]["sequence"], status["current"]);
     assert_eq!(status["unfinished"], serde_json::json!([]));

@@ -14,6 +14,8 @@ use crate::{
 };
 
 use super::{Observer, PipelineError};
+use crate::storage::S3Prefix;
+use stores::import_store;
 pub use stores::{Store, migrate_store, open_store};
 use write::{expected_of, write_all};
 
@@ -32,7 +34,7 @@ pub struct Published {
 }
 
 /// Publishes a run to every configured store, in their order; `runs_root` holds earlier runs, whose differences from this
-/// one a store may ask for.
+/// one a store may ask for. With `import_to`, DynamoDB gets the run as files there, of which it makes a new table.
 ///
 /// Returns: the stores that serve the run now, and the failure of the first that does not; its readers still see what
 /// they saw before, and the stores after it were not tried.
@@ -40,13 +42,14 @@ pub fn publish(
     run: &Run,
     runs_root: impl Into<RunsRoot>,
     config: &PublishConfig,
+    import_to: Option<&S3Prefix>,
     on: &dyn Observer,
 ) -> (Vec<Published>, Result<(), PipelineError>) {
     let mut done = Vec::new();
     // Without earlier runs everything is written: no reason to fail.
     let others = list_runs(runs_root).map(|listing| listing.runs).unwrap_or_default();
     for target in &config.targets {
-        match publish_to(run, &others, *target, config, on) {
+        match publish_to(run, &others, *target, config, import_to, on) {
             Ok(published) => done.push(published),
             Err(error) => return (done, Err(error)),
         }
@@ -59,10 +62,14 @@ fn publish_to(
     others: &[Run],
     target: Target,
     config: &PublishConfig,
+    import_to: Option<&S3Prefix>,
     on: &dyn Observer,
 ) -> Result<Published, PipelineError> {
     let start = std::time::Instant::now();
-    let Store { mut sink, place, keep } = open_store(target, config)?;
+    let Store { mut sink, place, keep } = match import_to {
+        Some(prefix) if target == Target::DynamoDb => import_store(config, prefix)?,
+        _ => open_store(target, config)?,
+    };
     let n_rows = sink.sections().iter().flat_map(|section| run.files_in(section.name())).filter_map(|file| file.rows);
     on.begin(&format!("publish to {}", target.name()), Some(n_rows.sum()), "rows");
     let committed = publish_into(run, others, sink.as_mut(), on)?;

@@ -3,6 +3,7 @@
 use crate::publish::{
     DynamoSink, MySqlSink, PostgresSink, PublishConfig, PublishError, Sink, SqliteConfig, SqliteSink, Target,
 };
+use crate::storage::S3Prefix;
 
 /// A store, opened.
 pub struct Store {
@@ -12,6 +13,13 @@ pub struct Store {
     pub place: String,
     /// Runs kept in it, the current one included.
     pub keep: usize,
+}
+
+/// The DynamoDB table, to be replaced by one that DynamoDB makes of files below `prefix`.
+pub(super) fn import_store(config: &PublishConfig, prefix: &S3Prefix) -> Result<Store, PublishError> {
+    let table = &config.dynamodb;
+    let sink = Box::new(DynamoSink::import(table, prefix.clone())?);
+    Ok(Store { sink, place: format!("table {} by import", table.table), keep: table.keep })
 }
 
 /// Opens a configured store.

@@ -34,12 +34,7 @@ pub(super) struct Plan {
 }
 
 /// Decides, and enters the run into the ledger; a dry one changes nothing.
-pub(super) async fn begin(
-    link: &Link,
-    ledger: &Ledger,
-    header: &RunHeader,
-    is_dry: bool,
-) -> Result<Plan, PublishError> {
+pub(super) async fn begin(link: &Link, ledger: &Ledger, header: &RunHeader, way: Way) -> Result<Plan, PublishError> {
     let is_dry = way == Way::Dry;
     let owner = format!("{:032x}", rand::random::<u128>());
     let seen = async { Ok::<_, PublishError>((ledger.pointer().await?, ledger.entries().await?)) }.await;

@@ -73,6 +73,8 @@ pub struct DynamoConfig {
     pub verify_sample: usize,
     /// Runs that can be gone back to, the current one included.
     pub keep: usize,
+    /// Where `publish --via import` puts the files of an import: `s3://bucket/prefix`, in the table's region.
+    pub import: Option<String>,
     /// When to ask again.
     pub retry: RetryPolicy,
     /// What AWS charges.
@@ -157,6 +159,7 @@ impl Default for DynamoConfig {
             timeout_ms: 10_000,
             verify_sample: 1_000,
             keep: 3,
+            import: None,
             retry: RetryPolicy::default(),
             prices: Prices::default(),
         }

@@ -11,7 +11,8 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::{
-    AttributeValue, BillingMode, ImportStatus, InputCompressionType, InputFormat, S3BucketSource, TableCreationParameters,
+    AttributeValue, BillingMode, ImportStatus, InputCompressionType, InputFormat, S3BucketSource,
+    TableCreationParameters,
 };
 use sha2::{Digest, Sha256};
 
@@ -142,13 +143,15 @@ impl Import {
     ///
     /// # Errors
     /// When the import fails, or DynamoDB took another number of rows than were written.
-    pub(super) async fn run(&self, link: &Link, entry: &Entry, table: &str) -> Result<(), PublishError> {
+    pub(super) async fn run(&self, link: &Link, entry: &Entry) -> Result<(), PublishError> {
+        let table = &entry.table;
         if self.n_rows == 0 {
             // ImportTable refuses an empty prefix.
             return tables::create_data_table(link, table).await;
         }
         let (bucket, key_prefix) = self.prefix.bucket_and_key();
-        let source = S3BucketSource::builder().s3_bucket(bucket).s3_key_prefix(key_prefix).build().expect("the bucket is set");
+        let source =
+            S3BucketSource::builder().s3_bucket(bucket).s3_key_prefix(key_prefix).build().expect("the bucket is set");
         let (keys, attributes) = tables::keys(&link.config.attributes);
         let parameters = TableCreationParameters::builder()
             .table_name(table)
@@ -158,13 +161,15 @@ impl Import {
             .build()
             .expect("name and keys are set");
         let begin = || {
-            let request = link.client.import_table().s3_bucket_source(source.clone()).input_format(InputFormat::DynamodbJson);
+            let request =
+                link.client.import_table().s3_bucket_source(source.clone()).input_format(InputFormat::DynamodbJson);
             let request = request.input_compression_type(InputCompressionType::Zstd);
             // The same token is the same import, so an answer that is lost does no harm.
             request.table_creation_parameters(parameters.clone()).client_token(&entry.owner).send()
         };
         let begun = link.patiently("begin an import", begin).await?;
-        let arn = begun.import_table_description().and_then(|import| import.import_arn()).unwrap_or_default().to_owned();
+        let arn =
+            begun.import_table_description().and_then(|import| import.import_arn()).unwrap_or_default().to_owned();
         loop {
             let ask = || link.client.describe_import().import_arn(&arn).send();
             let answer = link.patiently("ask how the import goes", ask).await?;
@@ -179,7 +184,8 @@ impl Import {
                         "the import into table {table} ended as {status} with {taken} of {} rows and {errors} errors: {why}",
                         self.n_rows
                     );
-                    let hint = "CloudWatch's /aws-dynamodb/imports says which rows; the next publish may try again".to_owned();
+                    let hint =
+                        "CloudWatch's /aws-dynamodb/imports says which rows; the next publish may try again".to_owned();
                     return Err(PublishError::NotReady { store: link.store.clone(), what, hint, source: None });
                 }
             }
@@ -257,8 +263,12 @@ mod tests {
         item.insert("pk".into(), AttributeValue::S("u#\"é\"\n".into()));
         item.insert("sk".into(), AttributeValue::N("7".into()));
         item.insert("gone".into(), AttributeValue::Bool(true));
-        let fields = [("i".to_owned(), AttributeValue::S("a".into())), ("s".to_owned(), AttributeValue::N("0.5".into()))];
-        item.insert("l".into(), AttributeValue::L(vec![AttributeValue::S("b".into()), AttributeValue::M(fields.into())]));
+        let fields =
+            [("i".to_owned(), AttributeValue::S("a".into())), ("s".to_owned(), AttributeValue::N("0.5".into()))];
+        item.insert(
+            "l".into(),
+            AttributeValue::L(vec![AttributeValue::S("b".into()), AttributeValue::M(fields.into())]),
+        );
         let mut out = Vec::new();
         item_json(&item, &mut out);
         let expected = r#"{"gone":{"BOOL":true},"l":{"L":[{"S":"b"},{"M":{"i":{"S":"a"},"s":{"N":"0.5"}}}]},"pk":{"S":"u#\"é\"\n"},"sk":{"N":"7"}}"#;

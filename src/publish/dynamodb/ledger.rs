@@ -547,8 +547,13 @@ impl Change {
 
 /// The pointer's move to a run.
 fn move_of(to: &Entry, before: &Pointer) -> Change {
-    let mut set =
-        vec![("current", n(to.sequence)), ("floor", n(to.floor)), ("epoch", n(before.epoch + 1)), ("run", s(&to.run)), ("table", s(&to.table))];
+    let mut set = vec![
+        ("current", n(to.sequence)),
+        ("floor", n(to.floor)),
+        ("epoch", n(before.epoch + 1)),
+        ("run", s(&to.run)),
+        ("table", s(&to.table)),
+    ];
     set.extend(before.current.map(|current| ("previous", n(current))));
     // Before the first commit there is no pointer.
     let (condition, values) = match before.epoch {

@@ -15,6 +15,7 @@ mod begin;
 mod config;
 mod encode;
 mod estimate;
+mod import;
 mod ledger;
 mod link;
 mod pace;
@@ -33,8 +34,12 @@ pub use config::{Attributes, DynamoConfig, Encoding, Layout, Prices};
 pub use estimate::{Estimate, EstimateSummary};
 pub use reader::{DynamoReader, ServedList};
 
+use crate::storage::S3Prefix;
+
 use super::{Begun, Committed, Expected, PublishError, Rows, RunHeader, RunSequence, Section, Sink, Status, Tally};
+use begin::Way;
 use encode::{Encoded, Encoder, key_hash};
+use import::Import;
 use ledger::{Entry, Ledger, Pointer, State};
 use link::Link;
 use sample::Sample;
@@ -45,8 +50,9 @@ use writer::Writer;
 pub struct DynamoSink {
     link: Link,
     ledger: Ledger,
-    /// Only sizes things up: writes nothing.
-    is_dry: bool,
+    way: Way,
+    /// Where the files of an import go.
+    import_to: Option<S3Prefix>,
     loading: Option<Loading>,
     /// Dropped last: it runs what the others wait for.
     runtime: Runtime,
@@ -78,6 +84,8 @@ enum Outlet {
     Table(Writer),
     /// The run is what readers see already.
     Served,
+    /// Into files, of which DynamoDB makes a table.
+    Import(Box<Import>),
     /// Sizes are added up.
     Estimate(Estimate),
 }
@@ -109,7 +117,33 @@ impl DynamoSink {
     /// # Errors
     /// When AWS cannot be reached.
     pub fn dry(config: &DynamoConfig) -> Result<Self, PublishError> {
-        Ok(Self { is_dry: true, ..Self::connect(config)? })
+        Ok(Self { way: Way::Dry, ..Self::connect(config)? })
+    }
+
+    /// Writes all rows of a run as files below `prefix` and has DynamoDB make a new table of them.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`NotReady`](PublishError::NotReady) with `layout = "latest"`, which has no pointer to
+    /// tell readers of another table.
+    pub fn import(config: &DynamoConfig, prefix: S3Prefix) -> Result<Self, PublishError> {
+        let sink = Self { way: Way::Import, import_to: Some(prefix), ..Self::open(config)? };
+        if config.layout == Layout::Latest {
+            return Err(PublishError::NotReady {
+                store: sink.link.store,
+                what: "layout = \"latest\" cannot be imported: no pointer tells readers of another table".into(),
+                hint: "publish without --via import, or with layout = \"versioned\"".into(),
+                source: None,
+            });
+        }
+        Ok(sink)
+    }
+
+    /// The same over a client made elsewhere; the table is not looked at.
+    ///
+    /// # Errors
+    /// When threads cannot be started.
+    pub fn import_with_client(config: &DynamoConfig, client: Client, prefix: S3Prefix) -> Result<Self, PublishError> {
+        Ok(Self { way: Way::Import, import_to: Some(prefix), ..Self::with_client(config, client)? })
     }
 
     /// Over a client made elsewhere; the table is not looked at.
@@ -119,14 +153,14 @@ impl DynamoSink {
     pub fn with_client(config: &DynamoConfig, client: Client) -> Result<Self, PublishError> {
         let link = Link::with_client(config, client);
         let runtime = link::runtime().map_err(|source| Self::no_threads(&link.store, source))?;
-        Ok(Self { ledger: Ledger::new(link.clone()), link, is_dry: false, loading: None, runtime })
+        Ok(Self { ledger: Ledger::new(link.clone()), link, way: Way::Write, import_to: None, loading: None, runtime })
     }
 
     fn connect(config: &DynamoConfig) -> Result<Self, PublishError> {
         let store = format!("DynamoDB table {}", config.table);
         let runtime = link::runtime().map_err(|source| Self::no_threads(&store, source))?;
         let link = runtime.block_on(Link::open(config))?;
-        Ok(Self { ledger: Ledger::new(link.clone()), link, is_dry: false, loading: None, runtime })
+        Ok(Self { ledger: Ledger::new(link.clone()), link, way: Way::Write, import_to: None, loading: None, runtime })
     }
 
     fn no_threads(store: &str, source: std::io::Error) -> PublishError {
@@ -185,7 +219,7 @@ impl DynamoSink {
             let due =
                 || key_hash(&row.key, 1) % u64::from(link.config.refresh_after) == refresh_slice(&loading.entry, link);
             if changed || due() {
-                return runtime.block_on(send(loading.entry.done, &mut loading.index, &mut loading.outlet, row));
+                return runtime.block_on(send(link, loading.entry.done, &mut loading.index, &mut loading.outlet, row));
             }
             if let Outlet::Estimate(estimate) = &mut loading.outlet {
                 estimate.n_kept += 1;
@@ -210,21 +244,27 @@ impl DynamoSink {
     }
 
     fn take_leavers(&mut self, section: Section, keys: &[&str]) -> Result<(), PublishError> {
-        let (runtime, _, _, loading) = self.begun("write tombstones")?;
+        let (runtime, link, _, loading) = self.begun("write tombstones")?;
         for key in keys {
             let row = loading.encoder.tombstone(section, key)?;
             if let Outlet::Estimate(estimate) = &mut loading.outlet {
                 estimate.n_gone += 1;
             }
-            runtime.block_on(send(loading.entry.done, &mut loading.index, &mut loading.outlet, row))?;
+            runtime.block_on(send(link, loading.entry.done, &mut loading.index, &mut loading.outlet, row))?;
         }
         Ok(())
     }
 
     fn verify_rows(&mut self, expected: &Expected) -> Result<(), PublishError> {
         let (runtime, link, _, loading) = self.begun("verify")?;
-        if let Outlet::Table(writer) = &mut loading.outlet {
-            runtime.block_on(writer.flush())?;
+        match &mut loading.outlet {
+            Outlet::Table(writer) => runtime.block_on(writer.flush())?,
+            Outlet::Import(import) => {
+                import.upload(link)?;
+                runtime.block_on(import.run(link, &loading.entry))?;
+                import.clean_up();
+            }
+            Outlet::Served | Outlet::Estimate(_) => {}
         }
         fail::fail_point!("dynamodb-before-verify");
         for section in Section::ALL {
@@ -233,7 +273,7 @@ impl DynamoSink {
                 return Err(PublishError::Mismatch { store: link.store.clone(), section, what, expected, found });
             }
         }
-        if let Outlet::Table(_) = loading.outlet {
+        if matches!(loading.outlet, Outlet::Table(_) | Outlet::Import(_)) {
             let range = (loading.entry.floor, loading.entry.sequence);
             runtime.block_on(loading.sample.check(link, &loading.entry.table, range))?;
         }
@@ -251,7 +291,7 @@ impl DynamoSink {
         let sequence = RunSequence(loading.entry.sequence);
         let previous = match loading.outlet {
             Outlet::Served => loading.before.previous,
-            Outlet::Table(_) => {
+            Outlet::Table(_) | Outlet::Import(_) => {
                 (loading.entry.n_lists, loading.entry.n_entries) = (total.n_lists, total.n_entries);
                 let outcome = runtime.block_on(ledger.commit(&loading.entry, &loading.before));
                 if let Err(PublishError::Superseded { by, .. }) = &outcome {
@@ -280,11 +320,12 @@ fn refresh_slice(entry: &Entry, link: &Link) -> u64 {
 }
 
 /// Hands a row on, unless a publisher that was killed had it acknowledged.
-async fn send(done: u64, index: &mut u64, outlet: &mut Outlet, row: Encoded) -> Result<(), PublishError> {
+async fn send(link: &Link, done: u64, index: &mut u64, outlet: &mut Outlet, row: Encoded) -> Result<(), PublishError> {
     *index += 1;
     match outlet {
         Outlet::Table(writer) if *index > done => writer.write(row).await,
         Outlet::Table(_) | Outlet::Served => Ok(()),
+        Outlet::Import(import) => import.add(link, &row),
         Outlet::Estimate(estimate) => {
             estimate.add(&row);
             Ok(())
@@ -301,12 +342,15 @@ impl Sink for DynamoSink {
         if self.loading.is_some() {
             return Err(PublishError::OutOfOrder { doing: "begin a publish", reason: "another one has begun" });
         }
-        let plan = self.runtime.block_on(begin::begin(&self.link, &self.ledger, header, self.is_dry))?;
+        let plan = self.runtime.block_on(begin::begin(&self.link, &self.ledger, header, self.way))?;
         let ttl_days = i64::from(self.link.config.ttl_days);
         let ttl = (ttl_days > 0).then(|| ledger::now() + ttl_days * 86_400);
         let encoder = Encoder::new(&self.link.config, plan.entry.sequence, ttl);
         let outlet = match plan.mine {
-            _ if self.is_dry => Outlet::Estimate(Estimate::default()),
+            _ if self.way == Way::Dry => Outlet::Estimate(Estimate::default()),
+            Some(_) if let Some(prefix) = &self.import_to => {
+                Outlet::Import(Box::new(Import::start(&self.link, prefix, &plan.entry)?))
+            }
             Some(mine) => {
                 let _entered = self.runtime.enter();
                 Outlet::Table(Writer::start(self.link.clone(), self.ledger.clone(), mine))
@@ -368,7 +412,7 @@ impl Sink for DynamoSink {
 
     fn abort(&mut self) -> Result<(), PublishError> {
         let Some(loading) = self.loading.take() else { return Ok(()) };
-        if let Outlet::Table(_) = loading.outlet {
+        if matches!(loading.outlet, Outlet::Table(_) | Outlet::Import(_)) {
             // Its rows stay: no reader looks at them, and they go when their time comes.
             self.runtime.block_on(self.ledger.abort(loading.entry.sequence))?;
         }
@@ -420,6 +464,6 @@ impl Sink for DynamoSink {
     }
 
     fn drop_old(&mut self, keep: usize) -> Result<Vec<RunSequence>, PublishError> {
-        self.runtime.block_on(begin::drop_old(&self.ledger, keep))
+        self.runtime.block_on(begin::drop_old(&self.link, &self.ledger, keep))
     }
 }

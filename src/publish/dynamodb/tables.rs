@@ -33,8 +33,10 @@ pub(super) async fn create(link: &Link, point_in_time_recovery: bool) -> Result<
 
 /// The keys of every table: a partition key of text and a sort key, a number.
 pub(super) fn keys(names: &Attributes) -> (Vec<KeySchemaElement>, Vec<AttributeDefinition>) {
-    let columns =
-        [(&names.key, KeyType::Hash, ScalarAttributeType::S), (&names.sequence, KeyType::Range, ScalarAttributeType::N)];
+    let columns = [
+        (&names.key, KeyType::Hash, ScalarAttributeType::S),
+        (&names.sequence, KeyType::Range, ScalarAttributeType::N),
+    ];
     let whole = "names and types are set";
     let keys = columns.iter().map(|(name, key_type, _)| {
         KeySchemaElement::builder().attribute_name(*name).key_type(key_type.clone()).build().expect(whole)

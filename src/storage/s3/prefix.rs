@@ -64,6 +64,12 @@ impl S3Prefix {
         format!("s3://{}/{}{path}", self.bucket, self.prefix).trim_end_matches('/').to_owned()
     }
 
+    /// The bucket, and what its keys begin with: empty, or with a `/` at its end.
+    #[must_use]
+    pub fn bucket_and_key(&self) -> (&str, &str) {
+        (&self.bucket, &self.prefix)
+    }
+
     pub(super) fn object(&self, path: &str) -> Object {
         Object { uri: self.uri(path), bucket: self.bucket.clone(), key: format!("{}{path}", self.prefix) }
     }

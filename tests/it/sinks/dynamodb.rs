@@ -4,14 +4,17 @@ use aws_sdk_dynamodb::config::{Credentials, Region, retry::RetryConfig};
 use nightshelf::{
     publish::{
         DocumentBatch, DynamoConfig, DynamoReader, DynamoSink, Encoding, Layout, PublishError, Rows, RunHeader,
-        Section, Sink,
+        RunSequence, Section, Sink,
     },
     recommendations::{ListBatch, ListKind},
 };
 use serde_json::json;
 
 use super::{Data, Snapshot, Store, keeps_the_contract, shown};
-use crate::support::dynamo::{DynamoServer, TABLE};
+use crate::support::{
+    dynamo::{DynamoServer, TABLE},
+    s3::S3Server,
+};
 
 struct Dynamo {
     server: DynamoServer,
@@ -230,6 +233,43 @@ fn the_latest_layout_overwrites_what_is_older_and_is_not_taken_back() {
     let plain = store.server.asker().ask("GetItem", &json!({"TableName": TABLE, "Key": key}));
     assert_eq!(plain["Item"]["l"]["L"][0]["S"], "new");
     assert!(matches!(sink.rollback(None), Err(PublishError::NoSuchRun { .. })));
+}
+
+#[test]
+fn an_import_makes_a_table_and_later_publishes_go_there() {
+    let s3 = S3Server::start();
+    let store = Dynamo::new(DynamoConfig::default());
+    store.server.import_from(s3.file("shop", "").parent().unwrap().to_owned());
+    let mut sink = store.dynamo_sink();
+    store.publish(&mut sink, "one", &[], &[("ann", &["a"]), ("bob", &["b"])]);
+    let prefix = s3.storage().s3_prefix("s3://shop/imports").unwrap().unwrap();
+    let mut import = DynamoSink::import_with_client(&store.config, store.client(), prefix.clone()).unwrap();
+    store.server.take_seen();
+    assert_eq!(store.publish(&mut import, "two", &["one"], &[("ann", &["é\"\n"]), ("eve", &["e"])]), (2, None));
+    assert_eq!(store.server.take_seen().requests_of("BatchWriteItem"), 0);
+    assert_eq!(store.read_as_front_ends_do("ann").unwrap(), ["é\"\n"]);
+    assert_eq!(store.read_as_front_ends_do("bob"), None);
+    assert_eq!(prefix.objects().unwrap(), [], "the files are removed");
+    // The pointer stays where it was; rows go to the new table now, and differences are enough again.
+    assert_eq!(
+        store.publish(&mut sink, "three", &["two"], &[("ann", &["é\"\n"]), ("eve", &["e"])]).1,
+        Some("two".into())
+    );
+    assert_eq!(sink.audit().unwrap()[&Section::Recommendations].n_lists, 2);
+    // The way back leads to the first table.
+    sink.rollback(Some(RunSequence(1))).unwrap();
+    assert_eq!(store.read_as_front_ends_do("bob").unwrap(), ["b"]);
+    sink.rollback(Some(RunSequence(3))).unwrap();
+    assert_eq!(store.read_as_front_ends_do("eve").unwrap(), ["e"]);
+    // Another import; the first one's table goes with the last run in it.
+    let mut import = DynamoSink::import_with_client(&store.config, store.client(), prefix).unwrap();
+    store.publish(&mut import, "four", &[], &[("zoe", &["z"])]);
+    let tables = || store.server.asker().ask("ListTables", &json!({}))["TableNames"].clone();
+    sink.drop_old(2).unwrap();
+    assert_eq!(tables(), json!(["nightshelf", "nightshelf-2", "nightshelf-4"]));
+    sink.drop_old(1).unwrap();
+    assert_eq!(tables(), json!(["nightshelf", "nightshelf-4"]));
+    assert_eq!(store.read_as_front_ends_do("zoe").unwrap(), ["z"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod emulator;
 mod faults;
+mod imports;
 mod meter;
 mod oracle;
 
@@ -29,6 +30,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use super::{random::Random, s3::Environment};
 use emulator::{Answer, call, error};
 pub(crate) use faults::{Call, Chances, DEAD, Fault, OVER_RATE, Plan, UNPROCESSED, seed};
+use imports::Imports;
 pub(crate) use meter::Seen;
 use meter::{Bucket, write_units};
 pub(crate) use oracle::{Pointer, Table, Visible, expected};
@@ -49,6 +51,7 @@ struct Shared {
     n_requests: AtomicU64,
     plan: Mutex<(Plan, Option<Bucket>)>,
     seen: Mutex<Seen>,
+    imports: Imports,
 }
 
 /// A way round all faults and counts, for readers and judges.
@@ -79,6 +82,7 @@ impl DynamoServer {
             n_requests: AtomicU64::new(0),
             plan: Mutex::default(),
             seen: Mutex::default(),
+            imports: Imports::default(),
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -115,6 +119,11 @@ impl DynamoServer {
             "UpdateTimeToLive",
             &json!({"TableName": name, "TimeToLiveSpecification": {"AttributeName": "ttl", "Enabled": true}}),
         );
+    }
+
+    /// Where ImportTable finds buckets.
+    pub(crate) fn import_from(&self, buckets: std::path::PathBuf) {
+        *lock(&self.shared.imports.buckets) = Some(buckets);
     }
 
     /// The endpoint's address.
@@ -302,6 +311,9 @@ impl Shared {
 
     /// Carries a request out; of a batch, what is not withheld.
     fn apply(&self, operation: &str, body: &[u8], batch: Option<Value>, random: &mut Random) -> Answer {
+        if let Some(answer) = self.imports.call(&self.database, operation, body) {
+            return answer;
+        }
         let Some(mut request) = batch else { return call(&self.database, operation, body) };
         let now = Instant::now();
         let (mut withheld, mut n_applied, mut units) = (serde_json::Map::new(), 0, 0);
