@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     config::{Loaded, Overrides, load},
-    pipeline::{BuildOptions, Published, Summary, build, publish, runs_root},
+    pipeline::{BuildOptions, Published, Summary, build, create_tables, publish, runs_root},
     storage::Storage,
 };
 
@@ -76,7 +76,7 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<()> {
         return Err(crate::config::ConfigError::Value(message).into());
     }
     if args.create_tables {
-        pipeline::create_tables(&config.publish, false)?;
+        create_tables(&config.publish, false)?;
     }
     let observer = progress::observer(global);
     let options = BuildOptions { run: args.run.clone(), now: jiff::Timestamp::now() };
