@@ -46,6 +46,10 @@ fn open(config: &Config, run: &str) -> Result<(RunsRoot, Run), PipelineError> {
 
 fn publish(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
     let config = config(&args.store)?;
+    anyhow::ensure!(
+        !config.publish.targets.is_empty(),
+        "publish.targets is empty: name a store in the config or with --target sqlite"
+    );
     if args.create_tables {
         pipeline::create_tables(&config.publish, args.point_in_time_recovery)?;
     }
