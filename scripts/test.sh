@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # The test command: formatting, lints, all tests, documentation, dependency rules.
 #
+# Part `readers` runs the reader examples of docs/examples with boto3 and with the AWS SDK for JavaScript
+# (scripts/readers.sh); it needs python3 with venv, node 20 and npm, and installs pinned packages once.
+#
 # Needs a Rust toolchain (rustup.rs), a C compiler (Debian: apt-get install gcc libc6-dev), and the programs of Postgres and
 # MariaDB, which are installed where they are missing, as root on Debian; the tests start throwaway servers of them. Everything
 # else that the tests talk to, such as the S3 server, runs inside the test process: no Docker, no AWS account.
 #
-#   NIGHTSHELF_SKIP=a,b   leaves out parts by name: fmt, clippy, test, doc, deny; or of the tests those on postgres, mariadb
+#   NIGHTSHELF_SKIP=a,b   leaves out parts by name: fmt, clippy, test, readers, doc, deny; of readers also python, javascript; or of the tests those on postgres, mariadb
 #   CI=...                keeps compiled dependencies outside the clone, in ${XDG_CACHE_HOME:-~/.cache}/nightshelf/target
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly PARTS=(fmt clippy test doc deny)
+readonly PARTS=(fmt clippy test readers doc deny)
+readonly PIECES=(python javascript)
 readonly SERVERS=(postgres mariadb)
 passed=()
 skipped=()

@@ -135,9 +135,12 @@ pub(super) struct BuildArgs {
     /// Name of the run; by default the time it starts
     #[arg(long, value_name = "NAME")]
     pub(super) run: Option<String>,
-    /// Where to publish: sqlite, or none (repeatable)
+    /// Where to publish: sqlite, dynamodb, postgres, or none (repeatable)
     #[arg(long, value_name = "TARGET")]
     pub(super) publish: Vec<String>,
+    /// Make the DynamoDB table first, if it is not there: on demand, with time to live
+    #[arg(long)]
+    pub(super) create_tables: bool,
     /// The SQLite file
     #[arg(long, value_name = "FILE")]
     pub(super) sqlite: Option<String>,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     config::{Loaded, Overrides, load},
-    pipeline::{BuildOptions, Published, Summary, build, publish, runs_root},
+    pipeline::{BuildOptions, Published, Summary, build, create_tables, publish, runs_root},
     storage::Storage,
 };
 
@@ -74,6 +74,9 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<()> {
     if config.events.paths.is_empty() {
         let message = "events.paths is empty: name the events in the config file or with --events".to_owned();
         return Err(crate::config::ConfigError::Value(message).into());
+    }
+    if args.create_tables {
+        create_tables(&config.publish, false)?;
     }
     let observer = progress::observer(global);
     let options = BuildOptions { run: args.run.clone(), now: jiff::Timestamp::now() };

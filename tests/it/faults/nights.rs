@@ -18,7 +18,7 @@ fn d11_thirty_nights_of_differences_read_like_thirty_full_publishes() {
     let mut random = Random::new(seed);
     let mut bench = Bench::new("");
     let mut results = Results::of("D11");
-    let n_users = sized(1_000, 50_000);
+    let n_users = sized(600, 50_000);
     let mut shop = users(n_users, 0);
     const NIGHTS: u32 = 30;
     for night in 0..NIGHTS {

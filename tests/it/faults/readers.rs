@@ -145,7 +145,7 @@ fn read(asker: &Asker, keys: &[String], stop: &AtomicBool, mut random: Random) -
             });
             pages.push(Page { at, current: pointer.current, rows: rows.collect() });
         }
-        std::thread::sleep(Duration::from_millis(10 + random.below(40)));
+        std::thread::sleep(Duration::from_millis(30 + random.below(100)));
     }
     pages
 }
