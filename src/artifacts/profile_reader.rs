@@ -43,9 +43,8 @@ impl Run {
     pub fn profile_reader(&self, path: &str) -> Result<ProfileReader, ArtifactError> {
         let bytes = self.read(path)?;
         let path = self.path().join(path);
-        let reader = decode(&path, || {
-            ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(BATCH_PROFILES).build()
-        })?;
+        let reader =
+            decode(&path, || ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(BATCH_PROFILES).build())?;
         Ok(ProfileReader { path, reader })
     }
 }
@@ -88,7 +87,9 @@ fn table(batch: &RecordBatch) -> Option<ProfileTable> {
 /// `Some(None)` for what says nothing: zero, or no favourites.
 fn value(column: &dyn Array, row: usize) -> Option<Option<Value>> {
     Some(match column.data_type() {
-        DataType::UInt32 => Some(column.as_primitive_opt::<UInt32Type>()?.value(row)).filter(|n| *n != 0).map(Value::from),
+        DataType::UInt32 => {
+            Some(column.as_primitive_opt::<UInt32Type>()?.value(row)).filter(|n| *n != 0).map(Value::from)
+        }
         DataType::Float64 => {
             Some(column.as_primitive_opt::<Float64Type>()?.value(row)).filter(|x| *x != 0.0).map(Value::from)
         }

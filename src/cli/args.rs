@@ -305,6 +305,18 @@ pub(super) struct PublishArgs {
     pub(super) run: String,
     #[command(flatten)]
     pub(super) store: StoreArgs,
+    /// Show rows, bytes, write units, minutes and dollars of a publish to DynamoDB, and publish nothing
+    #[arg(long)]
+    pub(super) plan: bool,
+    /// Refuse a publish to DynamoDB that would cost more, in US dollars
+    #[arg(long, value_name = "DOLLARS")]
+    pub(super) max_cost: Option<f64>,
+    /// Make the DynamoDB table first, if it is not there: on demand, with time to live
+    #[arg(long)]
+    pub(super) create_tables: bool,
+    /// With --create-tables: turn point-in-time recovery on
+    #[arg(long, requires = "create_tables")]
+    pub(super) point_in_time_recovery: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -8,7 +8,7 @@ use crate::{config::ConfigError, pipeline::PipelineError, publish::PublishError,
 const FAILED: u8 = 1;
 /// Usage or config.
 pub(super) const USAGE: u8 = 2;
-/// Refused by a quality gate.
+/// Refused by a quality gate, or too dear.
 const REFUSED: u8 = 3;
 /// Partly published; a rerun resumes.
 const PARTLY: u8 = 4;
@@ -60,7 +60,7 @@ fn code(error: &anyhow::Error) -> u8 {
     });
     match (error.downcast_ref::<PipelineError>(), publish) {
         (Some(PipelineError::Config(_) | PipelineError::Space(_)), _) => USAGE,
-        (Some(PipelineError::Rejected { .. }), _) => REFUSED,
+        (Some(PipelineError::Rejected { .. } | PipelineError::TooDear { .. }), _) => REFUSED,
         (_, Some(PublishError::Superseded { .. })) => SUPERSEDED,
         (_, Some(PublishError::PartlyPublished { .. })) => PARTLY,
         _ => FAILED,

@@ -6,13 +6,13 @@ use crate::{
     artifacts::{Run, open_run},
     config::Config,
     pipeline::{self, Audit, PipelineError, Store},
-    publish::{Expected, RunSequence, Status, Target},
+    publish::{DynamoConfig, EstimateSummary, Expected, RunSequence, Status, Target},
 };
 
 use super::{
     args::{Global, PublishArgs, PublishCommand, StoreArgs},
     build,
-    output::{grouped, json, say, table},
+    output::{bytes, grouped, json, say, table},
     progress,
 };
 
@@ -41,8 +41,24 @@ fn open(config: &Config, run: &str) -> Result<Run, PipelineError> {
 
 fn publish(args: &PublishArgs, global: &Global) -> anyhow::Result<()> {
     let config = config(&args.store)?;
+    if args.create_tables {
+        pipeline::create_tables(&config.publish, args.point_in_time_recovery)?;
+    }
     let run = open(&config, &args.run)?;
     let observer = progress::observer(global);
+    let to_dynamodb = config.publish.targets.contains(&Target::DynamoDb);
+    if args.plan || (args.max_cost.is_some() && to_dynamodb) {
+        anyhow::ensure!(to_dynamodb, "--plan is about DynamoDB, which publish.targets (--target) does not name");
+        let estimate = pipeline::plan(&run, Path::new(&config.build.runs), &config.publish, observer.as_ref())?;
+        let allowed = args.max_cost.unwrap_or(f64::INFINITY);
+        if args.plan {
+            return if args.json { json(&estimate) } else { say(&plan_text(&estimate, &config.publish.dynamodb)) };
+        }
+        if estimate.dollars > allowed {
+            let EstimateSummary { dollars, write_units, .. } = estimate;
+            return Err(PipelineError::TooDear { run: run.name().to_owned(), dollars, write_units, allowed }.into());
+        }
+    }
     let (done, outcome) = pipeline::publish(&run, Path::new(&config.build.runs), &config.publish, observer.as_ref());
     drop(observer);
     if args.json {
@@ -146,6 +162,36 @@ fn audit_text(audit: &Audit) -> String {
     });
     let rows: Vec<Vec<String>> = rows.collect();
     format!("{} {}\n{}", audit.target, audit.place, table(&["section", "in the run", "served", ""], &[1, 2], rows))
+}
+
+fn plan_text(estimate: &EstimateSummary, config: &DynamoConfig) -> String {
+    let rate = match config.max_write_units {
+        0 => "at the 4,000 write units a second of a new table on demand".to_owned(),
+        cap => format!("at publish.dynamodb.max_write_units = {cap}"),
+    };
+    let rows = [
+        ("table", config.table.clone()),
+        ("rows to write", grouped(estimate.rows)),
+        ("  of them tombstones", grouped(estimate.gone)),
+        ("rows that stay", grouped(estimate.kept)),
+        (
+            "bytes",
+            format!(
+                "{} (a row: p50 {}, p99 {})",
+                bytes(estimate.bytes),
+                grouped(estimate.bytes_p50.into()),
+                grouped(estimate.bytes_p99.into())
+            ),
+        ),
+        ("write units", grouped(estimate.write_units)),
+        ("time", format!("{:.1} min {rate}", estimate.minutes)),
+        (
+            "cost",
+            format!("${:.4}, and ${:.4} a month while these rows stay", estimate.dollars, estimate.dollars_a_month),
+        ),
+    ];
+    let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
+    table(&["", ""], &[], rows).trim_start_matches('\n').to_owned()
 }
 
 fn status_text(status: &Status) -> String {

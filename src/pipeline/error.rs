@@ -70,6 +70,18 @@ pub enum PipelineError {
     /// Settings to search that the model does not have.
     #[error(transparent)]
     Space(#[from] SpaceError),
+    /// A publish that would cost more than allowed.
+    #[error("publishing {run} would cost ${dollars:.2} ({write_units} write units), --max-cost allows ${allowed:.2}")]
+    TooDear {
+        /// The run.
+        run: String,
+        /// US dollars.
+        dollars: f64,
+        /// Write units.
+        write_units: u64,
+        /// US dollars.
+        allowed: f64,
+    },
     /// Nobody can be tested.
     #[error("there is nothing to evaluate on: {0}")]
     NoTest(String),
@@ -105,6 +117,11 @@ impl PipelineError {
                 "latest" => "`nightshelf build` makes one; --runs names another directory of runs".into(),
                 _ => "`nightshelf runs list` shows what is there; --runs names another directory of runs".into(),
             }),
+            Self::Publish(PublishError::NotReady { hint, .. }) => Some(hint.clone()),
+            Self::Publish(PublishError::PartlyPublished { .. }) => {
+                Some("the same command again goes on where this one stopped; readers see the run before until then".into())
+            }
+            Self::TooDear { .. } => Some("`nightshelf publish --plan` shows what it is made of".into()),
             Self::Rejected { .. } => {
                 Some("mend the input, or raise events.max_rejected_ratio if these rows are expected".into())
             }

@@ -32,7 +32,9 @@ pub use evaluate::{
 pub use facts::BuildOptions;
 pub use ingest::{aggregate_buckets, number_items};
 pub use observer::{Observer, Silent};
-pub use publish::{Audit, Published, Store, audit, migrate_store, open_store, publish, publish_into};
+pub use publish::{
+    Audit, Published, Store, audit, create_tables, migrate_store, open_store, plan, publish, publish_into,
+};
 pub use seal::Built;
 pub use summary::Summary;
 pub use tune::{Measured, TuneOptions, Tuned, tune};

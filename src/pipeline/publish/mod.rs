@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use crate::{
     artifacts::{Run, list_runs},
-    publish::{Committed, Expected, PublishConfig, PublishError, RunHeader, Sink, Tally, Target},
+    publish::{
+        Committed, DynamoSink, EstimateSummary, Expected, PublishConfig, PublishError, RunHeader, Sink, Tally, Target,
+    },
 };
 
 use super::{Observer, PipelineError};
@@ -83,17 +85,7 @@ pub fn publish_into(
     sink: &mut dyn Sink,
     on: &dyn Observer,
 ) -> Result<Committed, PipelineError> {
-    let n_buckets = run.manifest().content.n_buckets;
-    // Lists of users lie in one file a bucket: runs with other buckets are not compared.
-    let comparable = others.iter().filter(|other| other.manifest().content.n_buckets == n_buckets);
-    let header = RunHeader {
-        run: run.name().to_owned(),
-        content_sha256: run.manifest().content_sha256.clone(),
-        at_hand: comparable.map(|other| other.manifest().content_sha256.clone()).collect(),
-    };
-    let begun = sink.begin(&header)?;
-    let base =
-        begun.base.as_ref().and_then(|hash| others.iter().find(|other| other.manifest().content_sha256 == *hash));
+    let base = begin(run, others, sink)?;
     let written = write_all(run, base, sink, on).and_then(|expected| {
         sink.verify(&expected)?;
         Ok(sink.commit()?)
@@ -108,6 +100,49 @@ pub fn publish_into(
             tracing::warn!(%abort, "rows of the failed publish stay until the next one");
         }
     })
+}
+
+/// Returns: the run whose rows the store has, when it wants to hear of differences only.
+fn begin<'r>(run: &Run, others: &'r [Run], sink: &mut dyn Sink) -> Result<Option<&'r Run>, PipelineError> {
+    let n_buckets = run.manifest().content.n_buckets;
+    // Lists of users lie in one file a bucket: runs with other buckets are not compared.
+    let comparable = others.iter().filter(|other| other.manifest().content.n_buckets == n_buckets);
+    let header = RunHeader {
+        run: run.name().to_owned(),
+        content_sha256: run.manifest().content_sha256.clone(),
+        at_hand: comparable.map(|other| other.manifest().content_sha256.clone()).collect(),
+    };
+    let begun = sink.begin(&header)?;
+    Ok(begun.base.and_then(|hash| others.iter().find(|other| other.manifest().content_sha256 == hash)))
+}
+
+/// What publishing a run to DynamoDB would write and cost; writes nothing.
+///
+/// # Errors
+/// When the run or the ledger cannot be read.
+///
+/// Cost: reading and encoding the run, and the run that differences are taken from.
+pub fn plan(
+    run: &Run,
+    runs_root: &Path,
+    config: &PublishConfig,
+    on: &dyn Observer,
+) -> Result<EstimateSummary, PipelineError> {
+    let mut sink = DynamoSink::dry(&config.dynamodb)?;
+    let others = list_runs(runs_root).map(|listing| listing.runs).unwrap_or_default();
+    on.begin("plan", None, "rows");
+    let base = begin(run, &others, &mut sink)?;
+    write_all(run, base, &mut sink, on)?;
+    on.end();
+    Ok(sink.estimate().map(|estimate| estimate.summary(&config.dynamodb)).expect("a dry sink that has begun estimates"))
+}
+
+/// Makes the DynamoDB table where it is not there, and turns on what an existing one lacks.
+///
+/// # Errors
+/// When AWS refuses, or a table of the name has other keys.
+pub fn create_tables(config: &PublishConfig, point_in_time_recovery: bool) -> Result<(), PipelineError> {
+    Ok(DynamoSink::create(&config.dynamodb, point_in_time_recovery).map(drop)?)
 }
 
 /// What a store shows, against what it should show.

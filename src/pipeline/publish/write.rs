@@ -83,9 +83,8 @@ fn write_table(
     if has_base {
         let with_scores = sink.shows_scores();
         for row in 0..table.len() {
-            let is_same = old.find(table.key(row), &mut gone, |base, base_row| {
-                table.is_same(row, base, base_row, with_scores)
-            })?;
+            let is_same =
+                old.find(table.key(row), &mut gone, |base, base_row| table.is_same(row, base, base_row, with_scores))?;
             if is_same { kept.push(row) } else { changed.push(row) }
         }
     } else {

@@ -41,7 +41,8 @@ pub(super) async fn audit(link: &Link, ledger: &Ledger) -> Result<Expected, Publ
                 add(link, &mut expected, &last, &row);
             }
         }
-        from = answer.last_evaluated_key.filter(|key: &std::collections::HashMap<String, AttributeValue>| !key.is_empty());
+        from =
+            answer.last_evaluated_key.filter(|key: &std::collections::HashMap<String, AttributeValue>| !key.is_empty());
         if from.is_none() {
             break;
         }
@@ -56,9 +57,9 @@ fn add(link: &Link, expected: &mut Expected, key: &str, row: &Item) {
     if is_gone(&link.config, row) {
         return;
     }
-    let section = Section::ALL.into_iter().find(|section| {
-        link.config.sections.contains(section) && key.starts_with(link.config.prefix(*section))
-    });
+    let section = Section::ALL
+        .into_iter()
+        .find(|section| link.config.sections.contains(section) && key.starts_with(link.config.prefix(*section)));
     if let (Some(section), Some(content)) = (section, content(&link.config, key, row)) {
         expected.entry(section).or_default().add_hashed(content.n_entries, content.hash);
     }

@@ -21,7 +21,12 @@ pub(super) struct Plan {
 }
 
 /// Decides, and enters the run into the ledger; a dry one changes nothing.
-pub(super) async fn begin(link: &Link, ledger: &Ledger, header: &RunHeader, is_dry: bool) -> Result<Plan, PublishError> {
+pub(super) async fn begin(
+    link: &Link,
+    ledger: &Ledger,
+    header: &RunHeader,
+    is_dry: bool,
+) -> Result<Plan, PublishError> {
     let owner = format!("{:032x}", rand::random::<u128>());
     let seen = async { Ok::<_, PublishError>((ledger.pointer().await?, ledger.entries().await?)) }.await;
     let (before, entries) = match seen {
@@ -172,7 +177,8 @@ pub(super) async fn rollback(link: &Link, ledger: &Ledger, to: Option<i64>) -> R
         };
         let ttl = i64::from(link.config.ttl_days) * DAY;
         if ttl > 0 && target.begun_at.first().is_none_or(|oldest| now() - oldest >= ttl) {
-            let which = format!("run {} with all of its rows (they are older than publish.dynamodb.ttl_days)", target.sequence);
+            let which =
+                format!("run {} with all of its rows (they are older than publish.dynamodb.ttl_days)", target.sequence);
             return Err(PublishError::NoSuchRun { store: store(), which });
         }
         if ledger.rollback(target, &pointer).await? {

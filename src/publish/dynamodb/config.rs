@@ -190,7 +190,10 @@ impl DynamoConfig {
             }
         }
         let prices = self.prices;
-        if [prices.million_write_units, prices.gb_month, prices.gb_import].iter().any(|price| !(0.0..1e6).contains(price)) {
+        if [prices.million_write_units, prices.gb_month, prices.gb_import]
+            .iter()
+            .any(|price| !(0.0..1e6).contains(price))
+        {
             return Err(format!("{path}.prices must be dollars, 0 or more"));
         }
         self.retry.check(&format!("{path}.retry"))

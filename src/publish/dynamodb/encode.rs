@@ -194,7 +194,11 @@ pub(super) fn content(config: &DynamoConfig, key: &str, item: &Item) -> Option<C
     };
     let mut hasher = Xxh64::new(0);
     hash_text(&mut hasher, b'k', key);
-    hash_text(&mut hasher, b's', item.get(&names.source).and_then(|source| source.as_s().ok()).map_or("", String::as_str));
+    hash_text(
+        &mut hasher,
+        b's',
+        item.get(&names.source).and_then(|source| source.as_s().ok()).map_or("", String::as_str),
+    );
     hash_value(&mut hasher, value);
     Some(Content { n_entries: n_entries as u64, hash: hasher.digest() })
 }
@@ -261,10 +265,12 @@ mod tests {
         let ids: Vec<String> = (0..50).map(|n| format!("item-{n:010}")).collect();
         let items: Vec<&str> = ids.iter().map(String::as_str).collect();
         let scores = vec![0.123_456_7; 50];
-        let encoded = encoder(Encoding::Compact).list(Section::Recommendations, &row("user-1234567890", &items, &scores));
+        let encoded =
+            encoder(Encoding::Compact).list(Section::Recommendations, &row("user-1234567890", &items, &scores));
         let encoded = encoded.unwrap();
         assert_eq!((encoded.write_units(), encoded.content.n_entries), (1, 50));
-        let with_scores = encoder(Encoding::Map).list(Section::Recommendations, &row("user-1234567890", &items, &scores));
+        let with_scores =
+            encoder(Encoding::Map).list(Section::Recommendations, &row("user-1234567890", &items, &scores));
         assert_eq!(with_scores.unwrap().write_units(), 2);
     }
 
@@ -272,7 +278,8 @@ mod tests {
     fn what_does_not_fit_is_refused_with_its_key() {
         let long = "x".repeat(10_000);
         let items = vec![long.as_str(); 50];
-        let error = encoder(Encoding::Compact).list(Section::SimilarItems, &row("cup", &items, &[0.0; 50])).unwrap_err();
+        let error =
+            encoder(Encoding::Compact).list(Section::SimilarItems, &row("cup", &items, &[0.0; 50])).unwrap_err();
         assert!(matches!(&error, PublishError::Unfit { key, .. } if key == "cup"), "{error}");
         let key = "k".repeat(2_047);
         assert!(encoder(Encoding::Compact).list(Section::Popular, &row(&key, &["a"], &[0.0])).is_err());
@@ -283,7 +290,8 @@ mod tests {
     fn content_ignores_how_numbers_are_written_and_notices_what_readers_would() {
         let config = DynamoConfig { encoding: Encoding::Map, ..DynamoConfig::default() };
         let encoder = Encoder::new(&config, 1, None);
-        let list = |items: &[&str], scores: &[f32]| encoder.list(Section::Recommendations, &row("u", items, scores)).unwrap();
+        let list =
+            |items: &[&str], scores: &[f32]| encoder.list(Section::Recommendations, &row("u", items, scores)).unwrap();
         let one = list(&["a", "b"], &[3.4e38, -0.0]);
         let mut stored = one.item.clone();
         let AttributeValue::L(entries) = stored.get_mut("l").unwrap() else { panic!() };

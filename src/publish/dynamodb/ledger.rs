@@ -186,7 +186,13 @@ impl Ledger {
     async fn get(&self, doing: &str, partition: &str) -> Result<Option<Item>, PublishError> {
         let table = &self.link.config.table;
         let ask = || {
-            self.link.client.get_item().table_name(table).set_key(Some(self.key(partition, 0))).consistent_read(true).send()
+            self.link
+                .client
+                .get_item()
+                .table_name(table)
+                .set_key(Some(self.key(partition, 0)))
+                .consistent_read(true)
+                .send()
         };
         Ok(self.link.patiently(doing, ask).await?.item)
     }
@@ -364,7 +370,9 @@ impl Ledger {
                 .client
                 .transact_write_items()
                 .transact_items(TransactWriteItem::builder().update(moved.update(table, self.key(POINTER, 0))).build())
-                .transact_items(TransactWriteItem::builder().update(run.update(table, self.key(RUN, entry.sequence))).build())
+                .transact_items(
+                    TransactWriteItem::builder().update(run.update(table, self.key(RUN, entry.sequence))).build(),
+                )
                 .send()
                 .await;
             let fault = match outcome {
@@ -380,7 +388,10 @@ impl Ledger {
                 let mine = self.entries().await?.into_iter().find(|other| other.sequence == entry.sequence);
                 match mine {
                     Some(mine) if mine.owner == entry.owner && mine.state == State::Committed => return Ok(()),
-                    Some(mine) if mine.owner == entry.owner && mine.state == State::Loading && pointer.epoch == before.epoch => {}
+                    Some(mine)
+                        if mine.owner == entry.owner
+                            && mine.state == State::Loading
+                            && pointer.epoch == before.epoch => {}
                     _ => return Err(self.superseded(entry.sequence, how_it_moved(&pointer, before))),
                 }
             }

@@ -45,11 +45,7 @@ pub(super) struct Fault {
 /// The threads of a sink.
 pub(super) fn runtime() -> std::io::Result<Runtime> {
     let n_threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_RUNTIME_THREADS);
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(n_threads)
-        .thread_name("dynamodb")
-        .enable_all()
-        .build()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(n_threads).thread_name("dynamodb").enable_all().build()
 }
 
 impl Link {
@@ -58,9 +54,10 @@ impl Link {
         let store = format!("DynamoDB table {}", config.table);
         let timeout = Duration::from_millis(config.timeout_ms);
         // One retry layer, ours: it knows which rows were taken and may be sent again.
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().connect_timeout(timeout).operation_attempt_timeout(timeout).build());
+        let mut loader =
+            aws_config::defaults(BehaviorVersion::v2026_01_12()).retry_config(RetryConfig::disabled()).timeout_config(
+                TimeoutConfig::builder().connect_timeout(timeout).operation_attempt_timeout(timeout).build(),
+            );
         if let Some(region) = &config.region {
             loader = loader.region(Region::new(region.clone()));
         }
@@ -82,7 +79,8 @@ impl Link {
             provider.provide_credentials().await.map_err(|source| PublishError::NotReady {
                 store: store.clone(),
                 what: "no AWS credentials were found".into(),
-                hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or run where a role is attached".into(),
+                hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or run where a role is attached"
+                    .into(),
                 source: Some(Box::new(source)),
             })?;
         }
@@ -104,12 +102,14 @@ impl Link {
                 hint: "`nightshelf publish --create-tables` makes it; publish.dynamodb.table names another".into(),
                 source: Some(source),
             },
-            "AccessDeniedException" | "UnrecognizedClientException" | "ExpiredTokenException" => PublishError::NotReady {
-                store,
-                what: format!("AWS refuses to {}", doing.into()),
-                hint: "look at the credentials and at the actions that docs/publish-dynamodb.md lists".into(),
-                source: Some(source),
-            },
+            "AccessDeniedException" | "UnrecognizedClientException" | "ExpiredTokenException" => {
+                PublishError::NotReady {
+                    store,
+                    what: format!("AWS refuses to {}", doing.into()),
+                    hint: "look at the credentials and at the actions that docs/publish-dynamodb.md lists".into(),
+                    source: Some(source),
+                }
+            }
             _ => PublishError::Store { store, doing: doing.into(), source },
         }
     }

@@ -33,9 +33,7 @@ pub use config::{Attributes, DynamoConfig, Encoding, Layout, Prices};
 pub use estimate::{Estimate, EstimateSummary};
 pub use reader::{DynamoReader, ServedList};
 
-use super::{
-    Begun, Committed, Expected, PublishError, Rows, RunHeader, RunSequence, Section, Sink, Status, Tally,
-};
+use super::{Begun, Committed, Expected, PublishError, Rows, RunHeader, RunSequence, Section, Sink, Status, Tally};
 use encode::{Encoded, Encoder, key_hash};
 use ledger::{Entry, Ledger, Pointer, State};
 use link::Link;
@@ -168,7 +166,8 @@ impl DynamoSink {
             }
             tally.add_hashed(row.content.n_entries, row.content.hash);
             loading.sample.offer(&row.key, row.content);
-            let due = || key_hash(&row.key, 1) % u64::from(link.config.refresh_after) == refresh_slice(&loading.entry, link);
+            let due =
+                || key_hash(&row.key, 1) % u64::from(link.config.refresh_after) == refresh_slice(&loading.entry, link);
             if changed || due() {
                 return runtime.block_on(send(loading.entry.done, &mut loading.index, &mut loading.outlet, row));
             }
@@ -326,7 +325,12 @@ impl Sink for DynamoSink {
             }
         };
         self.loading = None;
-        Ok(Committed { sequence, previous: previous.map(RunSequence), n_lists: total.n_lists, n_entries: total.n_entries })
+        Ok(Committed {
+            sequence,
+            previous: previous.map(RunSequence),
+            n_lists: total.n_lists,
+            n_entries: total.n_entries,
+        })
     }
 
     fn abort(&mut self) -> Result<(), PublishError> {
@@ -364,7 +368,8 @@ impl Sink for DynamoSink {
     }
 
     fn status(&mut self) -> Result<Status, PublishError> {
-        let (pointer, entries) = self.runtime.block_on(async { Ok((self.ledger.pointer().await?, self.ledger.entries().await?)) })?;
+        let (pointer, entries) =
+            self.runtime.block_on(async { Ok((self.ledger.pointer().await?, self.ledger.entries().await?)) })?;
         let in_state = |state: State| entries.iter().filter(move |entry| entry.state == state);
         let is_kept = |sequence: &i64| in_state(State::Committed).any(|entry| entry.sequence == *sequence);
         Ok(Status {

@@ -17,8 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(super) async fn create(link: &Link, point_in_time_recovery: bool) -> Result<(), PublishError> {
     let names = &link.config.attributes;
     let key = |name: &str, key_type| KeySchemaElement::builder().attribute_name(name).key_type(key_type).build();
-    let attribute =
-        |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
+    let attribute = |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
     let whole = "names and types are set";
     let outcome = link
         .client
@@ -41,7 +40,11 @@ pub(super) async fn create(link: &Link, point_in_time_recovery: bool) -> Result<
     let start = tokio::time::Instant::now();
     while status(link).await? != TableStatus::Active {
         if start.elapsed() > PATIENCE {
-            return Err(not_ready(link, "it did not become active in five minutes", "look at it in the console, and try again"));
+            return Err(not_ready(
+                link,
+                "it did not become active in five minutes",
+                "look at it in the console, and try again",
+            ));
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -83,9 +86,11 @@ async fn has_ttl(link: &Link) -> Result<bool, PublishError> {
 pub(super) async fn check(link: &Link) -> Result<(), PublishError> {
     let names = &link.config.attributes;
     let ask = || link.client.describe_table().table_name(&link.config.table).send();
-    let table = link.patiently("describe the table", ask).await?.table.unwrap_or_else(|| {
-        aws_sdk_dynamodb::types::TableDescription::builder().build()
-    });
+    let table = link
+        .patiently("describe the table", ask)
+        .await?
+        .table
+        .unwrap_or_else(|| aws_sdk_dynamodb::types::TableDescription::builder().build());
     let is = |kind: &ScalarAttributeType, name: &str| {
         let mut attributes = table.attribute_definitions().iter();
         attributes.any(|attribute| attribute.attribute_name() == name && attribute.attribute_type() == kind)

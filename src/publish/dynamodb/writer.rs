@@ -242,7 +242,8 @@ impl Task {
             if n_rows == 0 || (n_rows == self.ready.len() && n_rows < self.max_rows() && !all) {
                 return;
             }
-            let reserved: f64 = self.ready.iter().take(n_rows).map(|pending| f64::from(pending.row.write_units())).sum();
+            let reserved: f64 =
+                self.ready.iter().take(n_rows).map(|pending| f64::from(pending.row.write_units())).sum();
             let now = self.start.elapsed();
             if let Some(pace) = &mut self.pace
                 && let Err(wait) = pace.take(reserved, now.as_secs_f64())

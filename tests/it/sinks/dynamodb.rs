@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::config::{Credentials, Region, retry::RetryConfig};
 use nightshelf::{
     publish::{
-        DocumentBatch, DynamoConfig, DynamoReader, DynamoSink, Encoding, Layout, PublishError, Rows, RunHeader, Section, Sink,
+        DocumentBatch, DynamoConfig, DynamoReader, DynamoSink, Encoding, Layout, PublishError, Rows, RunHeader,
+        Section, Sink,
     },
     recommendations::{ListBatch, ListKind},
 };
@@ -37,7 +38,13 @@ impl Dynamo {
     }
 
     /// Publishes lists of users; `at_hand` names runs that a delta may be taken from.
-    fn publish(&self, sink: &mut DynamoSink, run: &str, at_hand: &[&str], lists: &[(&str, &[&str])]) -> (i64, Option<String>) {
+    fn publish(
+        &self,
+        sink: &mut DynamoSink,
+        run: &str,
+        at_hand: &[&str],
+        lists: &[(&str, &[&str])],
+    ) -> (i64, Option<String>) {
         let header = RunHeader {
             run: run.into(),
             content_sha256: run.into(),
