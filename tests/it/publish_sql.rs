@@ -94,7 +94,8 @@ fn members_that_make_no_sense_are_refused_with_the_user() {
     let writer = RunWriter::create(root.path(), "one").unwrap();
     let file = |part| writer.file(&campaign_path("spring", part).unwrap()).unwrap();
     let users = users(2);
-    let changes: [(fn(&mut MemberBatch<'_>), &str); 4] = [
+    type Change = fn(&mut MemberBatch<'_>);
+    let changes: [(Change, &str); 4] = [
         (|members| members.scores[1] = f32::NAN, "user_id `user-000001`: its score is NaN"),
         (|members| members.lists.scores[0] = f32::INFINITY, "item `item 1` has the score inf"),
         (|members| members.variables[1] = "[1]", "its variables are no JSON object: [1]"),

@@ -15,7 +15,8 @@ pub(super) enum TableReader {
     Members(MemberReader),
 }
 
-/// Rows in memory, keys ascending.
+/// Rows in memory; of lists and profiles with keys ascending.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it holds thousands of rows")]
 pub(super) enum Table {
     Lists(ListTable),
     Profiles(ProfileTable),

@@ -31,11 +31,14 @@ pub(crate) trait Store {
     }
 }
 
+/// Entries in order of rank, and the source.
+type SeenList = (Vec<(String, f32)>, Option<String>);
+
 /// What readers see.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Snapshot {
     /// Kind, key -> entries in order of rank, and the source.
-    pub(crate) lists: BTreeMap<(ListKind, String), (Vec<(String, f32)>, Option<String>)>,
+    pub(crate) lists: BTreeMap<(ListKind, String), SeenList>,
     /// Campaign, user -> the rest of the row.
     pub(crate) members: BTreeMap<(String, String), SeenMember>,
     /// Campaign -> members, of them to be written to, and held out.

@@ -300,10 +300,13 @@ impl Sink for PostgresSink {
 
     fn abort(&mut self) -> Result<(), PublishError> {
         let Some(loading) = self.loading.take() else { return Ok(()) };
-        if let Link::Copying(copy, backend, _) = std::mem::replace(&mut self.link, Link::Gone) {
-            if let Some(connection) = self.driver.run(copy.break_off()) {
-                self.link = Link::Idle(Session { connection, backend });
+        match std::mem::replace(&mut self.link, Link::Gone) {
+            Link::Copying(copy, backend, _) => {
+                if let Some(connection) = self.driver.run(copy.break_off()) {
+                    self.link = Link::Idle(Session { connection, backend });
+                }
             }
+            other => self.link = other,
         }
         // What broke the connection may be why the publish is given up.
         let is_alive = match &mut self.link {
