@@ -283,7 +283,7 @@ fn places_that_cannot_be_written() {
     fs::write(here.path().join("text.db"), "this is no database, and long enough to be looked at as one".repeat(20))
         .unwrap();
     refused!("sqlite_no_database", nightshelf(here.path(), &["publish", "r0", "--sqlite", "text.db"]), here);
-    let status = nightshelf(here.path(), &["publish", "--status", "--sqlite", "file/n.db"]);
+    let status = nightshelf(here.path(), &["publish", "status", "--sqlite", "file/n.db"]);
     assert_eq!(status.code, Some(1));
 }
 

@@ -231,9 +231,14 @@ pub(super) async fn drop_old(link: &Link, ledger: &Ledger, keep: usize) -> Resul
     // Tables of imports go when no run that is left lies in them.
     let is_left = |entry: &&Entry| entry.state != State::Aborted && !removed.contains(&RunSequence(entry.sequence));
     let in_use: Vec<&str> = entries.iter().filter(is_left).map(|entry| entry.table.as_str()).collect();
-    for entry in entries.iter().filter(|entry| is_import(entry) && !in_use.contains(&entry.table.as_str())) {
-        if Some(&entry.table) != pointer.table.as_ref() && entry.table != link.config.table {
-            tables::delete(link, &entry.table).await?;
+    let mut named: Vec<&str> = entries.iter().map(|entry| entry.table.as_str()).collect();
+    named.sort_unstable();
+    named.dedup();
+    let served = pointer.table.as_deref();
+    for table in named.into_iter().filter(|table| !in_use.contains(table) && Some(*table) != served) {
+        // Pointer and ledger lie in the first one.
+        if table != link.config.table {
+            tables::delete(link, table).await?;
         }
     }
     Ok(removed)
