@@ -54,6 +54,7 @@ pub(super) async fn give_up(session: &mut Session, sequence: RunSequence, state:
     }
     .await;
     let end = session.run(if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
+    fail::fail_point!("publish-mysql-removing");
     let changed = outcome?;
     end.map(|()| changed)
 }

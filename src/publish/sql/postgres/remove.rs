@@ -76,6 +76,7 @@ pub(super) async fn give_up(
     }
     .await;
     let end = run(connection, if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" }.into()).await;
+    fail::fail_point!("publish-postgres-removing");
     let changed = outcome?;
     end.map(|()| changed)
 }
