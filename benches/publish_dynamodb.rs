@@ -5,6 +5,8 @@
 //! Excluded: TLS, sockets, DynamoDB, reading the run directory. Threads: as many as the sink takes; CPU seconds are the whole process's.
 //! Command: `cargo bench --bench publish_dynamodb`. Prints rows a second and rows a CPU second.
 
+#![allow(clippy::print_stdout, reason = "a bench tells what it measured")]
+
 use std::time::Instant;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
