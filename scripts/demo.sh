@@ -150,6 +150,7 @@ step "nightshelf build: events -> run directory -> SQLite, DynamoDB, Postgres"
 export DEMO_POSTGRES_PASSWORD="${PGPASSWORD}"
 "${nightshelf}" build --config data-samples/nightshelf.toml --runs "${work}/runs" --sqlite "${work}/nightshelf.db" \
     --publish sqlite --publish dynamodb --publish postgres --create-tables --set publish.dynamodb.table=nightshelf \
+    --set publish.dynamodb.verify_sample=50 \
     --set publish.postgres.host=127.0.0.1 --set "publish.postgres.port=${postgres_port}" \
     --set publish.postgres.database=shop --set publish.postgres.user=demo \
     --set publish.postgres.password_env=DEMO_POSTGRES_PASSWORD

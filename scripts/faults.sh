@@ -3,7 +3,7 @@
 #
 #   scripts/faults.sh            full size, release mode: over an hour on two cores
 #   scripts/faults.sh ci         the size that scripts/test.sh runs, in the dev profile: two minutes
-#   scripts/faults.sh full d1    only the tests whose names hold this
+#   scripts/faults.sh full d5    only tests whose names begin so
 #
 #   NIGHTSHELF_FAULT_SEED=N      replays the seed that a failed test printed
 #
@@ -28,7 +28,19 @@ esac
 results=$(mktemp)
 trap 'rm -f "${results}"' EXIT
 export NIGHTSHELF_FAULTS=${size} NIGHTSHELF_FAULTS_RESULTS=${results}
-cargo test --locked --features failpoints "${profile[@]}" --test it -- --test-threads=1 "faults::${name}" >&2
+tests=("faults::")
+if [[ -n "${name}" ]]; then
+    tests=(--exact)
+    while read -r test; do tests+=("${test}"); done < <(
+        cargo test --locked --features failpoints "${profile[@]}" --test it -- --list |
+            sed -n "s/^\(faults::[a-z]*::${name}_.*\): test$/\1/p"
+    )
+    ((${#tests[@]} > 1)) || {
+        echo "scripts/faults.sh: no test begins with ${name}" >&2
+        exit 2
+    }
+fi
+cargo test --locked --features failpoints "${profile[@]}" --test it -- --test-threads=1 "${tests[@]}" --skip sql_faults >&2
 
 echo "Size: ${size}. $(date -u +%Y-%m-%d), $(nproc) cores, commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)."
 echo

@@ -172,5 +172,6 @@ fn d10_a_rollback_stands_when_an_older_writer_wakes_up() {
         bench.assert_served(&expected[0], &format!("{when}: awake"));
         results.ran();
     }
+    results.figure("rows", expected[0].len());
     results.finish(n_cases);
 }
