@@ -1,5 +1,10 @@
 //! Integration tests: one binary, one module a subject.
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::result_large_err,
+    reason = "a test that unwraps fails with the place, and tells its seed; errors of the SDK are large"
+)]
 
 mod bad_input;
 mod build;

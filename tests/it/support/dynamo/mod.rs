@@ -251,7 +251,7 @@ impl Shared {
             self.attempted(batch);
         }
         let (fault, mut random) = self.fate(number, &operation, &body);
-        if let Some(name) = fault.as_ref().map_or(None, |fate| Some(fate.name())) {
+        if let Some(name) = fault.as_ref().map(Fate::name) {
             *lock(&self.seen).injected.entry(name).or_default() += 1;
         }
         let applied = |random: &mut Random| self.apply(&operation, &body, batch.clone(), random);
