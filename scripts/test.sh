@@ -115,6 +115,8 @@ part fmt cargo fmt --check
 part clippy cargo clippy --all-targets --features failpoints --locked -- -D warnings
 # Unit tests, tests/it and doc tests.
 part test cargo test --features failpoints --locked
+# The reader examples of docs/examples, with boto3 and with the AWS SDK for JavaScript.
+part readers scripts/readers.sh
 part doc env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --document-private-items --features failpoints --locked
 if is_skipped deny || cargo deny --version >/dev/null 2>&1; then
     part deny cargo deny --locked check
