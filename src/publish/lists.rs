@@ -62,7 +62,7 @@ impl Tally {
     }
 
     /// Adds all rows of a batch: lists by key, source and text; documents by key and text; members by user, campaign and
-    /// [`encode_member`].
+    /// `encode_member`.
     ///
     /// Cost: that of encoding them.
     pub fn add_rows(&mut self, rows: &Rows<'_>) {
