@@ -19,8 +19,9 @@ pub enum Verbosity {
 pub fn init(verbosity: Verbosity, json: bool) {
     let level = match verbosity {
         Verbosity::Quiet => "error",
-        Verbosity::Normal => "warn",
-        Verbosity::Verbose => "warn,nightshelf=info",
+        // Without a region the AWS SDK asks an address of EC2 and warns at length; what it means is said by us.
+        Verbosity::Normal => "warn,aws_config=error",
+        Verbosity::Verbose => "warn,aws_config=error,nightshelf=info",
         Verbosity::Debug => "info,nightshelf=debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
