@@ -185,7 +185,8 @@ impl DynamoConfig {
             ("ttl_days", u64::from(self.ttl_days), 0, 3_650),
             ("max_in_flight", self.max_in_flight as u64, 1, 1_024),
             ("timeout_ms", self.timeout_ms, 10, 600_000),
-            ("keep", self.keep as u64, 1, 1_000),
+            // Readers may go by the pointer of the run before for ten seconds more; after an import that is another table.
+            ("keep", self.keep as u64, 2, 1_000),
             ("verify_sample", self.verify_sample as u64, 0, 1_000_000),
         ] {
             if !(low..=high).contains(&value) {
@@ -281,6 +282,12 @@ mod tests {
         assert_eq!(config.check("publish.dynamodb"), Ok(()));
         config.prefixes.insert(Section::Recommendations, "!u".into());
         assert!(config.check("publish.dynamodb").unwrap_err().contains("kept for pointer"));
+    }
+
+    #[test]
+    fn the_run_before_is_always_kept() {
+        let error = DynamoConfig { keep: 1, ..DynamoConfig::default() }.check("d").unwrap_err();
+        assert_eq!(error, "d.keep must be 2 to 1000, is 1");
     }
 
     #[test]
