@@ -53,6 +53,7 @@ pub use profile_reader::{ProfileReader, ProfileTable};
 pub use profiles::{ProfileRows, write_profiles};
 pub use prune::{Pruned, prune};
 pub use run::{DamagedRun, Run, RunListing, list_runs, open_run};
+pub use run_name::check_run_name;
 pub use run_writer::RunWriter;
 pub use runs_root::RunsRoot;
 pub use trial_journal::TrialJournal;

@@ -5,8 +5,11 @@ use super::ArtifactError;
 /// Ending of the directory of a run being written.
 pub(super) const PARTIAL_SUFFIX: &str = ".partial";
 
-/// Run names are directory names that a shell, a URL and an S3 key take as they are.
-pub(super) fn check_run_name(name: &str) -> Result<(), ArtifactError> {
+/// Checks a run's name: a directory name that a shell, a URL and an S3 key take as it is.
+///
+/// # Errors
+/// A name that is none, with the reason.
+pub fn check_run_name(name: &str) -> Result<(), ArtifactError> {
     let refuse = |reason| Err(ArtifactError::BadRunName { name: name.into(), reason });
     if name.is_empty() || name.len() > 128 {
         return refuse("it must have 1 to 128 characters");

@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod build;
+mod emr;
 mod evaluate;
 mod faults;
 mod floors;

@@ -2,6 +2,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod dynamo;
+pub(crate) mod emr;
 pub(crate) mod ingest;
 pub(crate) mod program;
 pub(crate) mod proxy;
