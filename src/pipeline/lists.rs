@@ -67,7 +67,7 @@ impl ListStats {
                 Some(n) => *n += 1,
                 None => drop(self.by_source.insert(source.to_owned(), 1)),
             }
-            if (sample.first_user + user) % sample.every == 0 {
+            if (sample.first_user + user).is_multiple_of(sample.every) {
                 self.top.extend(scores.first().filter(|score| score.is_finite()));
                 self.kth.extend(scores.get(k.saturating_sub(1)).filter(|score| score.is_finite()));
             }

@@ -69,7 +69,7 @@ k = 12
 [recommendations.similar]
 min_pair_users = 3
 [recommendations.bought_together]
-min_pair_baskets = 2
+min_pair_baskets = 1
 [recommendations.trending]
 days = 2
 baseline_days = 5
