@@ -5,10 +5,10 @@ use super::ArtifactError;
 /// Ending of the directory of a run being written.
 pub(super) const PARTIAL_SUFFIX: &str = ".partial";
 
-/// Checks a run's name: a directory name that a shell, a URL and an S3 key take as it is.
+/// Run names are directory names that a shell, a URL and an S3 key take as they are.
 ///
 /// # Errors
-/// A name that is none, with the reason.
+/// Another name, with what is wrong with it.
 pub fn check_run_name(name: &str) -> Result<(), ArtifactError> {
     let refuse = |reason| Err(ArtifactError::BadRunName { name: name.into(), reason });
     if name.is_empty() || name.len() > 128 {
