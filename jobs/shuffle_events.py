@@ -150,6 +150,28 @@ def shuffle(spark, name, source, n_buckets, target):
     dealt.write.mode("overwrite").partitionBy("bucket").parquet(uri(target))
 
 
+def shuffle_all(spark, work):
+    files = Files(spark)
+    plan = json.loads(files.read_text(f"{work}/plan.json"))
+    if plan["format_version"] != FORMAT_VERSION:
+        raise ValueError(f"{work}/plan.json has format {plan['format_version']}, this job reads {FORMAT_VERSION}")
+    for name in ("events", "orders"):
+        source, target = plan.get(name), f"{work}/{name}"
+        if not source or not source["groups"]:
+            continue
+        if files.exists(f"{target}/_SUCCESS"):
+            print(f"nightshelf shuffle: {target} is there already", file=sys.stderr, flush=True)
+            continue
+        shuffle(spark, name, source, plan["n_buckets"], target)
+
+
+def reason(error):
+    """Of Spark's long exception, the lines that name a cause."""
+    lines = [line.strip(" :") for line in str(error).splitlines()]
+    causes = [line for line in lines if line.startswith("Caused by: ")]
+    return "\n  ".join(dict.fromkeys(lines[:2] + causes[-3:]))
+
+
 def main():
     args = arguments()
     work = args.work.rstrip("/")
@@ -169,19 +191,12 @@ def main():
         .config("spark.sql.adaptive.coalescePartitions.enabled", "false")
         .getOrCreate()
     )
-    files = Files(spark)
-    plan = json.loads(files.read_text(f"{work}/plan.json"))
-    if plan["format_version"] != FORMAT_VERSION:
-        found = plan["format_version"]
-        sys.exit(f"error: {work}/plan.json has format {found}, this job reads {FORMAT_VERSION}")
-    for name in ("events", "orders"):
-        source, target = plan.get(name), f"{work}/{name}"
-        if not source or not source["groups"]:
-            continue
-        if files.exists(f"{target}/_SUCCESS"):
-            print(f"nightshelf shuffle: {target} is there already", file=sys.stderr, flush=True)
-            continue
-        shuffle(spark, name, source, plan["n_buckets"], target)
+    try:
+        shuffle_all(spark, work)
+    except Exception as error:  # noqa: BLE001: whatever it was, the last words are the reason
+        print(f"error: stage shuffle failed: {reason(error)}", file=sys.stderr, flush=True)
+        spark.stop()
+        sys.exit(1)
     spark.stop()
 
 

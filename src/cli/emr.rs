@@ -83,7 +83,12 @@ fn submit(args: &SubmitArgs, global: &Global) -> anyhow::Result<()> {
         }))?;
     } else if !args.json {
         let how = if outcome.adopted { "is there already" } else { "submitted" };
-        say(&format!("run {} {how}: cluster {cluster}, {} steps, attempt {}", note.run, note.steps.len(), note.attempt))?;
+        say(&format!(
+            "run {} {how}: cluster {cluster}, {} steps, attempt {}",
+            note.run,
+            note.steps.len(),
+            note.attempt
+        ))?;
     }
     if args.wait.wait {
         let report = wait(&context, &emr, &note, &args.wait, global)?;
@@ -173,10 +178,7 @@ fn tell(report: &Report, told: &mut BTreeMap<String, String>) {
     for (at, step) in report.steps.iter().enumerate().filter(|(_, step)| step.state != StepState::Pending) {
         let buckets = step.buckets.map_or_else(String::new, |(done, all)| format!(", {done} of {all} buckets"));
         let reason = step.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-        changed(
-            &step.id,
-            format!("step {} of {n_steps} {} {}{buckets}{reason}", at + 1, step.name, step.state.name()),
-        );
+        changed(&step.id, format!("step {} of {n_steps} {} {}{buckets}{reason}", at + 1, step.name, step.state.name()));
     }
 }
 
@@ -210,7 +212,8 @@ fn report_text(report: &Report) -> String {
     };
     let rows = report.steps.iter().map(|step| {
         let seconds = step.seconds.map_or_else(String::new, |seconds| format!("{seconds:.0}"));
-        let buckets = step.buckets.map_or_else(String::new, |(done, all)| format!("{} of {}", grouped(done), grouped(all)));
+        let buckets =
+            step.buckets.map_or_else(String::new, |(done, all)| format!("{} of {}", grouped(done), grouped(all)));
         vec![step.name.clone(), step.id.clone(), step.state.name().to_owned(), seconds, buckets]
     });
     let rows = table(&["step", "id", "state", "seconds", "buckets"], &[3, 4], rows);
@@ -230,7 +233,10 @@ fn plan_text(estimate: &Estimate) -> String {
     }));
     rows.push(("time".into(), minutes(estimate.seconds)));
     rows.push(("nodes".into(), format!("{}, {:.1} instance hours", estimate.nodes, estimate.instance_hours)));
-    rows.push(("cost".into(), format!("${:.2} (EC2 and EMR, prices of emr.prices; without S3 and EBS)", estimate.dollars)));
+    rows.push((
+        "cost".into(),
+        format!("${:.2} (EC2 and EMR, prices of emr.prices; without S3 and EBS)", estimate.dollars),
+    ));
     let rows = rows.into_iter().map(|(name, value)| vec![name, value]);
     table(&["", ""], &[], rows).trim_start_matches('\n').to_owned()
 }

@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn what_is_there_is_adopted_in_any_order() {
-        let mut others = vec![("other".to_owned(), "s-x".to_owned()), ("nightshelf/n/2/01-plan".to_owned(), "s-y".to_owned())];
+        let mut others =
+            vec![("other".to_owned(), "s-x".to_owned()), ("nightshelf/n/2/01-plan".to_owned(), "s-y".to_owned())];
         assert_eq!(find(&wanted(), &others), Found::Nothing);
         others.extend(existing(&[2, 0, 1]));
         assert_eq!(find(&wanted(), &others), Found::All(vec!["s-0".into(), "s-1".into(), "s-2".into()]));

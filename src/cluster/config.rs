@@ -449,7 +449,8 @@ mod tests {
 
     #[test]
     fn processes_have_their_memory_beside_the_heap() {
-        let config = SparkConfig { executor_cores: 8, worker_threads: 4, worker_memory_mb: 1_000, ..SparkConfig::default() };
+        let config =
+            SparkConfig { executor_cores: 8, worker_threads: 4, worker_memory_mb: 1_000, ..SparkConfig::default() };
         assert_eq!(config.overhead_mb(), 2_512);
     }
 }

@@ -169,14 +169,22 @@ impl ClusterError {
             Self::Differs { cluster, .. } => Some(format!(
                 "wait for it, `nightshelf emr cancel` it (it runs on {cluster}), or give this one another --run"
             )),
-            Self::Busy { .. } => Some("the same command again, a few minutes later, takes over if that process is dead".into()),
-            Self::Muddle { .. } => Some("look at the cluster in EMR's console; steps may run twice without harm to the run".into()),
-            Self::Unknown { .. } => Some("`nightshelf emr status` lists what was submitted; emr.work names another place".into()),
+            Self::Busy { .. } => {
+                Some("the same command again, a few minutes later, takes over if that process is dead".into())
+            }
+            Self::Muddle { .. } => {
+                Some("look at the cluster in EMR's console; steps may run twice without harm to the run".into())
+            }
+            Self::Unknown { .. } => {
+                Some("`nightshelf emr status` lists what was submitted; emr.work names another place".into())
+            }
             Self::StepFailed { run, .. } | Self::Terminated { run, .. } => Some(format!(
                 "`nightshelf emr logs --run {run}` shows why; `emr submit --run {run}` goes on where it stopped"
             )),
             Self::TimedOut { run, .. } => Some(format!("`nightshelf emr status --run {run} --wait` goes on waiting")),
-            Self::NoLog { .. } => Some("EMR copies logs to emr.create.log_uri every five minutes, and when a cluster ends".into()),
+            Self::NoLog { .. } => {
+                Some("EMR copies logs to emr.create.log_uri every five minutes, and when a cluster ends".into())
+            }
             Self::Full { .. } => Some("wait for some to end, or submit with --create".into()),
             Self::Storage(error) => error.hint().map(str::to_owned),
             _ => None,

@@ -101,7 +101,8 @@ impl Emr {
                 return Err(not_ready("no AWS region is set", "set AWS_REGION, or emr.region", None));
             }
             if let Some(provider) = sdk.credentials_provider() {
-                let hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or run where a role is attached";
+                let hint =
+                    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or run where a role is attached";
                 provider
                     .provide_credentials()
                     .await
@@ -164,9 +165,8 @@ impl Emr {
         let doing = format!("list the steps of cluster {cluster}");
         let (mut found, mut marker) = (Vec::new(), None::<String>);
         loop {
-            let answer = self.patiently(&doing, || {
-                self.client.list_steps().cluster_id(cluster).set_marker(marker.clone()).send()
-            })?;
+            let answer = self
+                .patiently(&doing, || self.client.list_steps().cluster_id(cluster).set_marker(marker.clone()).send())?;
             for step in answer.steps() {
                 let status = step.status();
                 let failure = status.and_then(|status| status.failure_details());
@@ -177,7 +177,9 @@ impl Emr {
                 found.push(StepInfo {
                     id: step.id().unwrap_or("").to_owned(),
                     name: step.name().unwrap_or("").to_owned(),
-                    state: StepState::named(status.and_then(|status| status.state()).map_or("", |state| state.as_str())),
+                    state: StepState::named(
+                        status.and_then(|status| status.state()).map_or("", |state| state.as_str()),
+                    ),
                     reason: reason.filter(|reason| !reason.is_empty()).map(str::to_owned),
                     started: timeline.and_then(|timeline| timeline.start_date_time()).map(DateTime::as_secs_f64),
                     ended: timeline.and_then(|timeline| timeline.end_date_time()).map(DateTime::as_secs_f64),
@@ -199,7 +201,9 @@ impl Emr {
                 self.client.list_clusters().created_after(since).set_marker(marker.clone()).send()
             })?;
             let names = answer.clusters().iter();
-            found.extend(names.map(|cluster| (cluster.name().unwrap_or("").to_owned(), cluster.id().unwrap_or("").to_owned())));
+            found.extend(
+                names.map(|cluster| (cluster.name().unwrap_or("").to_owned(), cluster.id().unwrap_or("").to_owned())),
+            );
             match answer.marker() {
                 Some(next) if Some(next) != marker.as_deref() => marker = Some(next.to_owned()),
                 _ => return Ok(found),
@@ -220,7 +224,8 @@ impl Emr {
                 .step_cancellation_option(StepCancellationOption::TerminateProcess)
                 .send()
         })?;
-        let refused = answer.cancel_steps_info_list().iter().filter(|info| info.status().is_some_and(|s| s.as_str() == "FAILED"));
+        let refused =
+            answer.cancel_steps_info_list().iter().filter(|info| info.status().is_some_and(|s| s.as_str() == "FAILED"));
         Ok(refused.map(|info| info.reason().unwrap_or("no reason is given").to_owned()).collect())
     }
 
@@ -280,7 +285,10 @@ fn not_ready(what: &str, hint: &str, source: Option<Box<dyn std::error::Error + 
 pub(super) fn failed(doing: &str, fault: Fault) -> ClusterError {
     let Fault { failure, code, message, source } = fault;
     match code.as_str() {
-        "AccessDeniedException" | "AccessDenied" | "UnrecognizedClientException" | "ExpiredTokenException"
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "UnrecognizedClientException"
+        | "ExpiredTokenException"
         | "InvalidClientTokenId" => ClusterError::NotReady {
             what: format!("AWS refuses to {doing}"),
             hint: "look at the credentials, and at the caller's policy in docs/emr.md".into(),
@@ -339,8 +347,12 @@ where
 
 fn of_code(code: &str, status: Option<u16>) -> Failure {
     match code {
-        "ThrottlingException" | "Throttling" | "RequestLimitExceeded" | "TooManyRequestsException" => Failure::Throttled,
-        "InternalServerException" | "InternalServerError" | "InternalFailure" | "ServiceUnavailable" => Failure::Unclear,
+        "ThrottlingException" | "Throttling" | "RequestLimitExceeded" | "TooManyRequestsException" => {
+            Failure::Throttled
+        }
+        "InternalServerException" | "InternalServerError" | "InternalFailure" | "ServiceUnavailable" => {
+            Failure::Unclear
+        }
         _ => match status {
             Some(500..) | None => Failure::Unclear,
             // An answer cut short carries no code.

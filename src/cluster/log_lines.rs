@@ -23,6 +23,12 @@ pub(super) fn relevant(text: &str, n_lines: usize) -> Vec<String> {
     shown
 }
 
+/// Whether a log holds nightshelf's last words.
+#[must_use]
+pub(super) fn names_an_error(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("error: "))
+}
+
 fn owned(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }

@@ -45,18 +45,28 @@ pub fn failed_step_log(
     let place = place.replacen("s3n://", "s3://", 1);
     let folder = format!("{}/{}/steps/{}", place.trim_end_matches('/'), report.cluster, chosen.id);
     let prefix = storage.s3_prefix(&folder)?.ok_or_else(|| no_log(format!("{folder} is not on S3")))?;
-    for (name, is_packed) in [("stderr.gz", true), ("stderr", false), ("controller.gz", true), ("controller", false)] {
-        let Some(there) = prefix.get(name)? else { continue };
-        let text = if is_packed { unpacked(&there.bytes) } else { there.bytes.to_vec() };
-        let text = String::from_utf8_lossy(&text);
-        return Ok(StepLog {
-            step: chosen.name.clone(),
-            uri: prefix.uri(name),
-            lines: log_lines::relevant(&text, n_lines),
-            applications: log_lines::applications(&text),
-        });
+    let mut found = Vec::new();
+    // spark-submit passes its driver's last words on to stdout, other steps write theirs to stderr.
+    for stream in ["stdout", "stderr", "controller"] {
+        for (name, is_packed) in [(format!("{stream}.gz"), true), (stream.to_owned(), false)] {
+            if let Some(there) = prefix.get(&name)? {
+                let text = if is_packed { unpacked(&there.bytes) } else { there.bytes.to_vec() };
+                found.push((prefix.uri(&name), String::from_utf8_lossy(&text).into_owned()));
+                break;
+            }
+        }
     }
-    Err(no_log(format!("there is nothing in {folder}")))
+    let named = found.iter().find(|(_, text)| log_lines::names_an_error(text));
+    let by_stream = |end: &str| found.iter().find(|(uri, text)| uri.contains(end) && !text.is_empty());
+    let best = named.or_else(|| by_stream("/stderr")).or_else(|| by_stream("/stdout")).or_else(|| found.first());
+    let (uri, text) = best.ok_or_else(|| no_log(format!("there is nothing in {folder}")))?;
+    let all: Vec<&str> = found.iter().map(|(_, text)| text.as_str()).collect();
+    Ok(StepLog {
+        step: chosen.name.clone(),
+        uri: uri.clone(),
+        lines: log_lines::relevant(text, n_lines),
+        applications: log_lines::applications(&all.join("\n")),
+    })
 }
 
 fn chosen<'a>(steps: &'a [StepReport], name: Option<&str>) -> Option<&'a StepReport> {
@@ -91,7 +101,12 @@ mod tests {
     #[test]
     fn the_step_that_failed_is_chosen() {
         use StepState as S;
-        let steps = [step("plan", S::Completed), step("shuffle", S::Failed), step("survey", S::Failed), step("seal", S::Pending)];
+        let steps = [
+            step("plan", S::Completed),
+            step("shuffle", S::Failed),
+            step("survey", S::Failed),
+            step("seal", S::Pending),
+        ];
         assert_eq!(chosen(&steps, None).unwrap().name, "shuffle");
         assert_eq!(chosen(&steps, Some("s-seal")).unwrap().name, "seal");
         assert_eq!(chosen(&steps, Some("nothing")), None);

@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn graviton_is_told_from_intel_and_amd() {
-        for arm in ["m6g.xlarge", "m7gd.2xlarge", "c7gn.xlarge", "a1.large", "x2gd.large", "r8g.16xlarge", "g5g.xlarge"] {
+        for arm in ["m6g.xlarge", "m7gd.2xlarge", "c7gn.xlarge", "a1.large", "x2gd.large", "r8g.16xlarge", "g5g.xlarge"]
+        {
             assert_eq!(Machine::of_instance(arm), Machine::Arm64, "{arm}");
         }
         for x86 in ["m5.xlarge", "m6i.2xlarge", "r7a.xlarge", "g5.xlarge", "c6id.large", "i4i.large"] {

@@ -85,7 +85,14 @@ pub struct Submissions {
 
 impl Note {
     /// A submission that begins now.
-    pub(super) fn begin(run: &str, attempt: u32, fingerprint: &str, work: &str, n_buckets: u64, own_cluster: bool) -> Self {
+    pub(super) fn begin(
+        run: &str,
+        attempt: u32,
+        fingerprint: &str,
+        work: &str,
+        n_buckets: u64,
+        own_cluster: bool,
+    ) -> Self {
         Self {
             run: run.to_owned(),
             attempt,

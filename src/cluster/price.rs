@@ -22,6 +22,8 @@ pub struct Rates {
     pub aggregate_core_s: f64,
     /// Core-seconds of training for a million cells and iteration, at 64 factors.
     pub train_core_s: f64,
+    /// Core-seconds of similar items among 100,000 items, at 64 factors; four times for twice the items.
+    pub similar_core_s: f64,
     /// Cells (distinct pairs of user and item) of an event.
     pub cells_per_event: f64,
     /// Core-seconds for the lists of a million users among 100,000 items, at 64 factors.
@@ -40,9 +42,10 @@ impl Default for Rates {
             shuffle_core_s: 12.0,
             survey_core_s: 0.5,
             aggregate_core_s: 1.0,
-            train_core_s: 0.12,
-            cells_per_event: 0.75,
-            recommend_core_s: 60.0,
+            train_core_s: 0.29,
+            similar_core_s: 6.0,
+            cells_per_event: 0.8,
+            recommend_core_s: 5.5,
             seal_core_s: 2.0,
             spot_share: 0.4,
         }
@@ -59,6 +62,7 @@ impl Rates {
             ("survey_core_s", self.survey_core_s),
             ("aggregate_core_s", self.aggregate_core_s),
             ("train_core_s", self.train_core_s),
+            ("similar_core_s", self.similar_core_s),
             ("cells_per_event", self.cells_per_event),
             ("recommend_core_s", self.recommend_core_s),
             ("seal_core_s", self.seal_core_s),
@@ -122,8 +126,9 @@ pub fn estimate(
     let priced = |group: &GroupConfig| -> Result<(u32, u32, f64), String> {
         let n_nodes = group.on_demand + group.spot;
         let Some(name) = group.instance_types.first().filter(|_| n_nodes > 0) else { return Ok((0, 0, 0.0)) };
-        let price =
-            prices.get(name).ok_or_else(|| format!("emr.prices has no {name}: give its ec2, emr (dollars an hour) and vcpus"))?;
+        let price = prices
+            .get(name)
+            .ok_or_else(|| format!("emr.prices has no {name}: give its ec2, emr (dollars an hour) and vcpus"))?;
         let ec2 = price.ec2 * (f64::from(group.on_demand) + f64::from(group.spot) * rates.spot_share);
         Ok((n_nodes, n_nodes * price.vcpus, ec2 + price.emr * f64::from(n_nodes)))
     };
@@ -134,13 +139,15 @@ pub fn estimate(
     let (events, users) = (sizes.events as f64 / 1e6, sizes.users as f64 / 1e6);
     let width = sizes.n_factors as f64 / 64.0;
     let cells = events * rates.cells_per_event;
+    let items = sizes.items as f64 / 1e5;
+    let training = cells * sizes.iterations as f64 * rates.train_core_s + items * items * rates.similar_core_s;
     let stages = vec![
         ("start", rates.start_s),
         ("shuffle", rates.step_s + events * rates.shuffle_core_s / cores),
         ("survey", rates.step_s + events * rates.survey_core_s / cores),
         ("aggregate", rates.step_s + events * rates.aggregate_core_s / cores),
-        ("train", cells * sizes.iterations as f64 * rates.train_core_s * width / own),
-        ("recommend", rates.step_s + users * rates.recommend_core_s * width * sizes.items as f64 / 1e5 / cores),
+        ("train", training * width / own),
+        ("recommend", rates.step_s + users * rates.recommend_core_s * width * items / cores),
         ("seal", users * rates.seal_core_s / own),
     ];
     let seconds: f64 = stages.iter().map(|stage| stage.1).sum();
@@ -185,18 +192,19 @@ mod tests {
             survey_core_s: 2.0,
             aggregate_core_s: 4.0,
             train_core_s: 0.1,
+            similar_core_s: 2.0,
             cells_per_event: 0.5,
             recommend_core_s: 10.0,
             seal_core_s: 5.0,
             spot_share: 0.5,
         };
         let estimate = estimate(sizes(), &create, &rates, &prices).unwrap();
-        // 20 cores: shuffle 10 + 100, survey 10 + 10, aggregate 10 + 20; 10 own: train 50 * 10 * 0.1 / 10 = 5; lists 10 + 4 * 10 * 5 / 20 = 20.
+        // 20 cores: shuffle 10 + 100, survey 10 + 10, aggregate 10 + 20; 10 own: train 50 * 10 * 0.1 / 10 + 25 * 2 / 10 = 10; lists 10 + 4 * 10 * 5 / 20 = 20.
         let seconds: Vec<f64> = estimate.stages.iter().map(|stage| stage.1).collect();
-        assert_eq!(seconds, [100.0, 110.0, 20.0, 30.0, 5.0, 20.0, 2.0]);
+        assert_eq!(seconds, [100.0, 110.0, 20.0, 30.0, 10.0, 20.0, 2.0]);
         assert_eq!(estimate.slowest, "shuffle");
         assert_eq!(estimate.nodes, 5);
-        let hours = 287.0 / 3_600.0;
+        let hours = 292.0 / 3_600.0;
         assert!((estimate.instance_hours - 5.0 * hours).abs() < 1e-9);
         // Primary 2.5, core 2 * 1.2, task 2 * (0.5 + 0.2).
         assert!((estimate.dollars - hours * (2.5 + 2.4 + 1.4)).abs() < 1e-9);

@@ -111,11 +111,12 @@ impl Catalogue {
         extra: &BTreeMap<String, String>,
         origin: &str,
     ) -> Result<Vec<PlannedStep>, ClusterError> {
-        let wanted =
-            |step: &&Definition| step.condition.as_ref().is_none_or(|name| values.contains_key(name.as_str()));
+        let wanted = |step: &&Definition| step.condition.as_ref().is_none_or(|name| values.contains_key(name.as_str()));
         let steps = self.steps.iter().filter(wanted).map(|step| {
-            self.step(step, values, extra)
-                .map_err(|what| ClusterError::Steps { origin: origin.to_owned(), what: format!("step {}: {what}", step.name) })
+            self.step(step, values, extra).map_err(|what| ClusterError::Steps {
+                origin: origin.to_owned(),
+                what: format!("step {}: {what}", step.name),
+            })
         });
         steps.collect()
     }
@@ -173,7 +174,9 @@ impl Catalogue {
 /// All steps as one shell script, for a cluster that may run several steps at once.
 #[must_use]
 pub(super) fn script_of(steps: &[PlannedStep]) -> String {
-    let mut script = String::from("#!/usr/bin/env bash\n# The steps of one run, in order; the first that fails ends it.\nset -euo pipefail\n");
+    let mut script = String::from(
+        "#!/usr/bin/env bash\n# The steps of one run, in order; the first that fails ends it.\nset -euo pipefail\n",
+    );
     for step in steps {
         let words: Vec<Cow<'_, str>> = step.args.iter().map(|word| quoted(word)).collect();
         script.push_str(&format!("echo 'nightshelf step {}' >&2\n{}\n", step.name, words.join(" ")));

@@ -392,7 +392,10 @@ impl Submitter<'_> {
                 (held.etag, held.since) = (etag, since);
                 Ok(())
             }
-            None => Err(ClusterError::Busy { run: self.order.run.clone(), holder: "another process, which took over".into() }),
+            None => Err(ClusterError::Busy {
+                run: self.order.run.clone(),
+                holder: "another process, which took over".into(),
+            }),
         }
     }
 
@@ -413,9 +416,7 @@ impl Submitter<'_> {
     /// Looks once for what was submitted under this attempt's names.
     fn look(&self, attempt: u32) -> Result<Option<(String, Vec<String>)>, ClusterError> {
         match &self.order.target {
-            Target::Existing { cluster } => {
-                Ok(self.find_steps(cluster, attempt)?.map(|ids| (cluster.clone(), ids)))
-            }
+            Target::Existing { cluster } => Ok(self.find_steps(cluster, attempt)?.map(|ids| (cluster.clone(), ids))),
             Target::Create(_) => {
                 let name = cluster_name(&self.order.run, attempt);
                 let clusters = self.emr.clusters(SEARCH_DAYS)?;
@@ -473,12 +474,8 @@ fn upload(assets: &[Asset], root: &S3Prefix) -> Result<(), ClusterError> {
                 root.put_if(&asset.path(), bytes.clone(), &asset.sha256, Condition::New)?;
             }
             Contents::File { path, bytes } => {
-                let file = FileUpload {
-                    from: path.clone(),
-                    path: asset.path(),
-                    bytes: *bytes,
-                    sha256: asset.sha256.clone(),
-                };
+                let file =
+                    FileUpload { from: path.clone(), path: asset.path(), bytes: *bytes, sha256: asset.sha256.clone() };
                 root.upload(&[file], &(std::sync::Arc::new(|| true) as _))?;
             }
         }

@@ -91,14 +91,16 @@ pub fn cancel(emr: &Emr, notes: &Submissions, run: &str) -> Result<Cancelled, Cl
         emr.terminate(&now.cluster)?;
         return Ok(Cancelled::Cluster(now.cluster));
     }
-    let ids: Vec<String> =
-        now.steps.iter().filter(|step| !step.state.is_final()).map(|step| step.id.clone()).collect();
+    let ids: Vec<String> = now.steps.iter().filter(|step| !step.state.is_final()).map(|step| step.id.clone()).collect();
     let refused = emr.cancel_steps(&now.cluster, &ids)?;
     if let Some(reason) = refused.first() {
         // A step that ended meanwhile is not worth an error.
         let later = report(emr, &note, None)?;
         if !later.verdict.is_final() && later.steps.iter().any(|step| step.state == StepState::Running) {
-            return Err(ClusterError::Muddle { run: run.to_owned(), what: format!("EMR cancels not all steps: {reason}") });
+            return Err(ClusterError::Muddle {
+                run: run.to_owned(),
+                what: format!("EMR cancels not all steps: {reason}"),
+            });
         }
     }
     Ok(Cancelled::Steps(ids.len() - refused.len()))

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::{
     artifacts::{RunsRoot, check_run_name, open_run},
     cluster::{
-        Asset, Catalogue, ClusterError, Emr, EmrConfig, Estimate, JOB_FILES, Machine, Order, PlannedStep, Sizes, Target, Values,
-        estimate,
+        Asset, Catalogue, ClusterError, Emr, EmrConfig, Estimate, JOB_FILES, Machine, Order, PlannedStep, Sizes,
+        Target, Values, estimate,
     },
     config::Config,
     publish,
@@ -63,9 +63,7 @@ pub fn night(
 ) -> Result<Night, PipelineError> {
     let (target, concurrency) = match (&config.emr.cluster, options.create) {
         (_, true) => (Target::Create(Box::new(config.emr.create.clone())), config.emr.create.step_concurrency),
-        (Some(cluster), false) => {
-            (Target::Existing { cluster: cluster.clone() }, emr()?.step_concurrency(cluster)?)
-        }
+        (Some(cluster), false) => (Target::Existing { cluster: cluster.clone() }, emr()?.step_concurrency(cluster)?),
         (None, false) => {
             let what = "name a cluster with --cluster or emr.cluster, or make one with --create";
             return Err(ClusterError::Config(what.into()).into());
@@ -132,10 +130,16 @@ fn for_cluster(config: &Config) -> Result<(Config, Vec<&'static str>), String> {
     }
     let mut config = config.clone();
     let is_local = |target: &publish::Target| *target == publish::Target::Sqlite;
-    let left_out = config.publish.targets.iter().filter(|target| is_local(target)).map(|target| target.name()).collect();
+    let left_out =
+        config.publish.targets.iter().filter(|target| is_local(target)).map(|target| target.name()).collect();
     config.publish.targets.retain(|target| !is_local(target));
     for (target, name, file, env) in [
-        (publish::Target::Postgres, "postgres", &config.publish.postgres.password_file, &config.publish.postgres.password_env),
+        (
+            publish::Target::Postgres,
+            "postgres",
+            &config.publish.postgres.password_file,
+            &config.publish.postgres.password_env,
+        ),
         (publish::Target::Mysql, "mysql", &config.publish.mysql.password_file, &config.publish.mysql.password_env),
     ] {
         if config.publish.targets.contains(&target) && (file.is_some() || env.is_some()) {
@@ -164,7 +168,10 @@ fn program(config: &EmrConfig, target: &Target) -> Result<Asset, PipelineError> 
         .and_then(|mut file| std::io::Read::read(&mut file, &mut head))
         .map_err(|error| refuse(error.to_string()))?;
     let machine = Machine::of_program(&head[..n_read]).ok_or_else(|| {
-        refuse("it is no program for Linux on x86_64 or arm64; docs/emr.md says how one is built, emr.binary names it".into())
+        refuse(
+            "it is no program for Linux on x86_64 or arm64; docs/emr.md says how one is built, emr.binary names it"
+                .into(),
+        )
     })?;
     if let Target::Create(create) = target
         && let Some(other) = create.instance_types().find(|name| Machine::of_instance(name) != machine)
@@ -205,13 +212,8 @@ fn place_scripts(steps: &mut [PlannedStep], scripts: &[Asset], root: &S3Prefix) 
 /// No run to take them from.
 pub fn sizes(config: &Config, given: [Option<u64>; 3]) -> Result<Sizes, PipelineError> {
     let model = &config.model.als;
-    let mut sizes = Sizes {
-        events: 0,
-        users: 0,
-        items: 0,
-        n_factors: model.n_factors as u64,
-        iterations: model.iterations as u64,
-    };
+    let mut sizes =
+        Sizes { events: 0, users: 0, items: 0, n_factors: model.n_factors as u64, iterations: model.iterations as u64 };
     let [events, users, items] = if given.iter().all(Option::is_some) {
         given.map(|n| n.unwrap_or(0))
     } else {

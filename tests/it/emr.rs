@@ -89,10 +89,10 @@ impl Shop {
     }
 
     /// Puts a step's log where EMR copies it.
-    fn put_log(&self, cluster: &str, step: &str, text: &str) {
+    fn put_log(&self, cluster: &str, step: &str, stream: &str, text: &str) {
         let mut packer = GzEncoder::new(Vec::new(), Compression::default());
         packer.write_all(text.as_bytes()).unwrap();
-        let key = format!("emr-logs/{cluster}/steps/{step}/stderr.gz");
+        let key = format!("emr-logs/{cluster}/steps/{step}/{stream}.gz");
         self.s3.put("shop", &key, &packer.finish().unwrap());
     }
 }
@@ -123,7 +123,8 @@ fn a_run_is_added_to_a_running_cluster_as_printed_and_once() {
 
     // What the steps name is there.
     let args = shop.emr.clusters().cluster(&cluster).steps[4].args.clone();
-    for uri in args.iter().flat_map(|arg| arg.split(',')).filter(|arg| arg.starts_with("s3://shop/nightshelf/assets/")) {
+    for uri in args.iter().flat_map(|arg| arg.split(',')).filter(|arg| arg.starts_with("s3://shop/nightshelf/assets/"))
+    {
         assert!(shop.s3.file("shop", uri.strip_prefix("s3://shop/").unwrap()).is_file(), "{uri}");
     }
 
@@ -217,7 +218,10 @@ fn who_gave_up_is_followed_by_one_who_finds_what_is_there() {
     let began = Instant::now();
     let ran = shop.submit(&["--cluster", &cluster]).ok();
     assert!(ran.stdout.contains("is there already"), "{}", ran.stdout);
-    assert!(began.elapsed() < Duration::from_secs(4), "nobody's silence is waited for: the first has said that it gave up");
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "nobody's silence is waited for: the first has said that it gave up"
+    );
     shop.is_there_once();
 }
 
@@ -252,7 +256,8 @@ fn a_shell_that_was_killed_in_the_middle_is_followed_by_one_that_adopts() {
     let slow = |operation: &str, _| (operation == "RunJobFlow").then_some(Fault::Stalled(Duration::from_secs(60)));
     shop.emr.go_wrong(slow);
     let arguments = ["emr", "submit", "--run", "n", "--create"];
-    let mut child = command(shop.directory.path(), &arguments, &shop.environment()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        command(shop.directory.path(), &arguments, &shop.environment()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     while shop.emr.requests("RunJobFlow").is_empty() {
         assert!(Instant::now() < deadline, "nothing was sent");
@@ -303,10 +308,16 @@ fn a_step_that_fails_is_told_with_its_log_and_the_run_goes_on_as_another_attempt
         assert_eq!(status.code, Some(6));
         let status: Value = serde_json::from_str(&status.stdout).unwrap();
         assert_eq!(status["verdict"], json!({"state": "failed", "step": "aggregate", "reason": "exitCode 1"}));
-        let log = "26/11/22 01:00:00 INFO Client: application_1763773200000_0042\nnightshelf aggregate: 64 buckets in 64 tasks\n\
-                   error: stage aggregate failed: `worker aggregate --bucket 7` ended with exit code 1\n  error: cannot read x.parquet\n    \
-                   because: EOF\n26/11/22 01:00:09 INFO ShutdownHookManager\n";
-        shop.put_log(status["cluster"].as_str().unwrap(), status["steps"][4]["id"].as_str().unwrap(), log);
+        // As spark-submit leaves it: its own words on stderr, the driver's on stdout.
+        let (cluster, step) = (status["cluster"].as_str().unwrap(), status["steps"][4]["id"].as_str().unwrap());
+        let spark = "26/11/22 01:00:00 INFO Client: application_1763773200000_0042\n26/11/22 01:00:09 INFO ShutdownHookManager\n";
+        shop.put_log(cluster, step, "stderr", spark);
+        let shown = shop.run(&["logs", "--run", "n"]).ok().stdout;
+        assert!(shown.contains("ShutdownHookManager"), "the last lines, where nothing is better: {shown}");
+        let driver = "nightshelf aggregate: 64 buckets in 64 tasks\n\
+                      error: stage aggregate failed: `worker aggregate --bucket 7` ended with exit code 1\n  \
+                      error: cannot read x.parquet\n    because: EOF\n";
+        shop.put_log(cluster, step, "stdout", driver);
         let shown = shop.run(&["logs", "--run", "n"]).ok().stdout;
         assert!(shown.contains("error: stage aggregate failed: `worker aggregate --bucket 7`"), "{shown}");
         assert!(shown.contains("because: EOF") && !shown.contains("ShutdownHookManager"), "{shown}");
@@ -419,11 +430,17 @@ fn what_a_cluster_cannot_do_is_refused_before_anything_is_sent() {
     refused(&["--create", "--set", "emr.binary=nightshelf.toml"], 1, "it is no program for Linux");
     let password = ["--create", "--set", "publish.targets=['postgres']", "--set", "publish.postgres.password_file=p"];
     refused(&password, 2, "a password in a file or variable of this machine does not reach a cluster");
-    refused(&["--create", "--run", "a/b"], 2, "the argument '--run <NAME>' cannot be used multiple times");
+    let unnameable = shop.run(&["submit", "--run", "a/b", "--create"]);
+    assert_eq!(unnameable.code, Some(1));
+    assert!(unnameable.stderr.contains("a/b"), "{}", unnameable.stderr);
     assert!(shop.emr.requests("RunJobFlow").is_empty());
     let unknown = shop.run(&["status", "--run", "nobody"]);
     assert_eq!(unknown.code, Some(1));
-    assert!(unknown.stderr.contains("no run nobody was submitted from s3://shop/nightshelf/submissions"), "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("no run nobody was submitted from s3://shop/nightshelf/submissions"),
+        "{}",
+        unknown.stderr
+    );
 }
 
 #[test]
@@ -435,7 +452,11 @@ fn own_step_definitions_take_the_place_of_the_programs() {
         fs::copy(jobs.join(name), shop.path("jobs").join(name)).unwrap();
     }
     let steps = fs::read_to_string(jobs.join("steps.json")).unwrap();
-    fs::write(shop.path("jobs/steps.json"), steps.replace("\"--deploy-mode\", \"client\"", "\"--deploy-mode\", \"cluster\"")).unwrap();
+    fs::write(
+        shop.path("jobs/steps.json"),
+        steps.replace("\"--deploy-mode\", \"client\"", "\"--deploy-mode\", \"cluster\""),
+    )
+    .unwrap();
     let printed = shop.submit(&["--create", "--dry-run", "--set", "emr.jobs=jobs"]).json();
     assert_eq!(printed["request"]["Steps"][1]["HadoopJarStep"]["Args"][2], "cluster");
     fs::write(shop.path("jobs/steps.json"), "{}").unwrap();

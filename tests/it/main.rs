@@ -23,6 +23,7 @@ mod run_directory;
 mod s3;
 mod s3_runs;
 mod sinks;
+mod spark;
 mod sql_faults;
 mod sql_login;
 mod stages;

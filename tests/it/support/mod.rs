@@ -11,5 +11,6 @@ pub(crate) mod runs;
 pub(crate) mod s3;
 pub(crate) mod s3_writes;
 pub(crate) mod servers;
+pub(crate) mod spark;
 pub(crate) mod sql;
 pub(crate) mod tables;

@@ -179,7 +179,10 @@ impl Clusters {
         let lag = self.script.lists_lag;
         let cluster = self.found(text(asked, "JobFlowId"))?;
         if cluster.state.starts_with("TERMINAT") {
-            return refuse("ValidationException", "A job flow that is shutting down, terminated, or finished may not be modified.");
+            return refuse(
+                "ValidationException",
+                "A job flow that is shutting down, terminated, or finished may not be modified.",
+            );
         }
         let n_active = cluster.steps.iter().filter(|step| !step.is_final()).count();
         if n_active + steps.len() > MAX_ACTIVE {
