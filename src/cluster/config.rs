@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{machine::Machine, price::Rates};
 use crate::retry::RetryPolicy;
@@ -132,10 +132,13 @@ pub struct CreateConfig {
     /// Instance fleets (several types, spot and on demand mixed) instead of instance groups.
     pub fleets: bool,
     /// The primary node, which plans, trains and seals: memory for the model.
+    #[serde(deserialize_with = "primary_group")]
     pub primary: GroupConfig,
     /// Core nodes, which have HDFS and never leave before the cluster does.
+    #[serde(deserialize_with = "core_group")]
     pub core: GroupConfig,
     /// Task nodes, which only compute; none by default.
+    #[serde(deserialize_with = "task_group")]
     pub task: GroupConfig,
     /// EMR's managed scaling.
     pub managed_scaling: ScalingConfig,
@@ -143,13 +146,46 @@ pub struct CreateConfig {
     pub request: serde_json::Map<String, serde_json::Value>,
 }
 
+/// So many nodes of a type.
+fn nodes(instance_type: &str, on_demand: u32) -> GroupConfig {
+    GroupConfig { instance_types: vec![instance_type.to_owned()], on_demand, ..GroupConfig::default() }
+}
+
+/// A group of which the config names only some keys: the others stay those of `base`.
+fn partial<'de, D: Deserializer<'de>>(from: D, base: GroupConfig) -> Result<GroupConfig, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Partial {
+        instance_types: Option<Vec<String>>,
+        on_demand: Option<u32>,
+        spot: Option<u32>,
+        spot_bid_percent: Option<f64>,
+        spot_timeout_minutes: Option<u32>,
+    }
+    let given = Partial::deserialize(from)?;
+    Ok(GroupConfig {
+        instance_types: given.instance_types.unwrap_or(base.instance_types),
+        on_demand: given.on_demand.unwrap_or(base.on_demand),
+        spot: given.spot.unwrap_or(base.spot),
+        spot_bid_percent: given.spot_bid_percent.unwrap_or(base.spot_bid_percent),
+        spot_timeout_minutes: given.spot_timeout_minutes.unwrap_or(base.spot_timeout_minutes),
+    })
+}
+
+fn primary_group<'de, D: Deserializer<'de>>(from: D) -> Result<GroupConfig, D::Error> {
+    partial(from, CreateConfig::default().primary)
+}
+
+fn core_group<'de, D: Deserializer<'de>>(from: D) -> Result<GroupConfig, D::Error> {
+    partial(from, CreateConfig::default().core)
+}
+
+fn task_group<'de, D: Deserializer<'de>>(from: D) -> Result<GroupConfig, D::Error> {
+    partial(from, CreateConfig::default().task)
+}
+
 impl Default for CreateConfig {
     fn default() -> Self {
-        let group = |instance_type: &str, on_demand| GroupConfig {
-            instance_types: vec![instance_type.to_owned()],
-            on_demand,
-            ..GroupConfig::default()
-        };
         Self {
             release_label: "emr-7.13.0".into(),
             log_uri: None,
@@ -162,8 +198,8 @@ impl Default for CreateConfig {
             step_concurrency: 1,
             bootstrap: Vec::new(),
             fleets: false,
-            primary: group("r6i.4xlarge", 1),
-            core: group("m6i.2xlarge", 4),
+            primary: nodes("r6i.4xlarge", 1),
+            core: nodes("m6i.2xlarge", 4),
             task: GroupConfig::default(),
             managed_scaling: ScalingConfig::default(),
             request: serde_json::Map::new(),
@@ -445,6 +481,16 @@ mod tests {
         let mixed = wrong(|c| c.create.core.instance_types = vec!["m7g.2xlarge".into()]);
         assert!(mixed.contains("both x86_64 and arm64"), "{mixed}");
         assert!(wrong(|c| c.retry.max_attempts = 0).starts_with("emr.retry.max_attempts"));
+    }
+
+    #[test]
+    fn a_group_that_is_named_in_part_keeps_the_rest() {
+        let config: EmrConfig =
+            toml::from_str("[create.core]\non_demand = 9\n[create.primary]\ninstance_types = ['r6i.16xlarge']")
+                .unwrap();
+        assert_eq!(config.create.core, nodes("m6i.2xlarge", 9));
+        assert_eq!(config.create.primary, nodes("r6i.16xlarge", 1));
+        assert!(toml::from_str::<EmrConfig>("[create.core]\nnodes = 9").is_err());
     }
 
     #[test]

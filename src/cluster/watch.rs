@@ -14,8 +14,13 @@ use crate::storage::S3Prefix;
 /// EMR or S3 do not answer; the cluster is forgotten.
 pub fn report(emr: &Emr, note: &Note, work: Option<&S3Prefix>) -> Result<Report, ClusterError> {
     let cluster = note.cluster.as_deref().unwrap_or_default();
+    let mut listed = emr.steps(cluster)?;
     let info = emr.describe(cluster)?;
-    let listed = emr.steps(cluster)?;
+    let is_step = |id: &str| note.steps.iter().any(|step| step.id == id);
+    if info.state.is_ending() && listed.iter().any(|step| is_step(&step.id) && !step.state.is_final()) {
+        // It ended between the two answers, perhaps because the last step was done.
+        listed = emr.steps(cluster)?;
+    }
     let now = jiff::Timestamp::now().as_millisecond() as f64 / 1e3;
     let mut steps = Vec::with_capacity(note.steps.len());
     for planned in &note.steps {
