@@ -1,6 +1,7 @@
 //! What went into a build: input files with checksums.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -15,7 +16,7 @@ use super::PipelineError;
 const CHUNK: u64 = 8 << 20;
 
 /// The inputs of a build.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inputs {
     pub(super) content: Vec<InputContent>,
     pub(super) observed: Vec<InputObserved>,
