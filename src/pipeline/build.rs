@@ -75,7 +75,7 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         inputs,
         as_of: scan.as_of,
         left_out,
-        learned: Learned::new(&interactions, assembled, trained.losses, &shelf, item_lists),
+        learned: Learned::new(&interactions, assembled, (trained.losses, trained.n_sampled_users), &shelf, item_lists),
         items: trained.items,
         catalog_report,
         lists,

@@ -311,6 +311,31 @@ fn kill_at(here: &Path, arguments: &[&str], failpoint: &str, sign: &Path) {
 }
 
 #[test]
+fn a_sample_trains_where_memory_is_short_and_everybody_gets_a_list() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let pairs = (0..8_000i64).flat_map(|user| (0..10).map(move |at| (user, (user * 3 + at * at + user % 7 * at) % 60)));
+    let (users, items): (Vec<i64>, Vec<i64>) = pairs.unzip();
+    write(&here.join("pairs/a.parquet"), vec![("user_id", integers(users)), ("item_id", integers(items))]);
+    fs::write(
+        here.join("nightshelf.toml"),
+        "[events]\npaths = ['pairs']\npreset = 'pairs'\n[interactions]\nn_buckets = 4\n[publish]\ntargets = []\n\
+         [model.als]\nn_factors = 4\niterations = 1\n[recommendations]\nk = 5\n",
+    )
+    .unwrap();
+    let (local, _) = compare(here, &["--set", "model.als.memory_budget_mib=1"], "sampled");
+    let counts = &local.manifest().content.counts;
+    let (n_sampled, n_users) = (counts["training_sample"]["users"], counts["interactions"]["training_users"]);
+    assert!(n_sampled > n_users / 4 && n_sampled < n_users * 9 / 10, "{n_sampled} of {n_users}");
+    assert_eq!((n_users, counts["lists.by_source"]["als"]), (8_000, 8_000));
+    let summary = Bench::new(here, &[]).run(&["build", "--run", "whole", "--json"]).json();
+    assert!(summary.get("sampled_users").is_none(), "nothing is said where everybody trains");
+    let said = Bench::new(here, &["--set", "model.als.memory_budget_mib=1"]).run(&["build", "--run", "said"]).ok();
+    assert!(said.stdout.contains(" of 8,000 users"), "{}", said.stdout);
+    assert_ne!(summary["content_sha256"], local.manifest().content_sha256.as_str());
+}
+
+#[test]
 fn a_second_attempt_does_no_harm_whenever_it_comes() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();

@@ -9,7 +9,7 @@ use crate::{
     events::Counts,
     ids::IdTable,
     interactions::{Assembled, BucketCells, Csr, Interactions, assemble},
-    model::TrainedModel,
+    model::{TrainedModel, training_users},
     pipeline::{
         PipelineError,
         facts::{Baskets, ItemLists, Learned},
@@ -75,6 +75,7 @@ pub(in crate::pipeline) struct Trained {
     pub(in crate::pipeline) model: TrainedModel,
     pub(in crate::pipeline) items: ItemTable,
     pub(in crate::pipeline) losses: Vec<(usize, f64)>,
+    pub(in crate::pipeline) n_sampled_users: Option<usize>,
     by_item: Csr,
 }
 
@@ -90,6 +91,7 @@ pub(in crate::pipeline) fn train_and_save(
         let n_cells = interactions.weights.n_cells() as u64;
         train_observed(&config.model, interactions, None, on).map(|trained| (trained, n_cells))
     })?;
+    let n_sampled_users = training_users(&config.model, interactions)?;
     let by_item = interactions.weights.transpose();
     let items = item_table(interactions, &by_item, catalog);
     stages.run("save model", None, "items", |_| -> Result<_, PipelineError> {
@@ -97,7 +99,7 @@ pub(in crate::pipeline) fn train_and_save(
         write_items(files.file(ITEMS)?, &items)?;
         Ok(((), items.ids.len() as u64))
     })?;
-    Ok(Trained { model, items, losses, by_item })
+    Ok(Trained { model, items, losses, n_sampled_users, by_item })
 }
 
 /// What lists are made by, besides the model.
@@ -179,7 +181,7 @@ impl Learned {
     pub(in crate::pipeline) fn new(
         interactions: &Interactions,
         assembled: Assembled,
-        losses: Vec<(usize, f64)>,
+        (losses, n_sampled_users): (Vec<(usize, f64)>, Option<usize>),
         shelf: &Shelf,
         lists: ItemLists,
     ) -> Self {
@@ -191,6 +193,7 @@ impl Learned {
             assembled,
             n_users: interactions.users.len(),
             n_training_users: interactions.trains.iter().filter(|trains| **trains).count(),
+            n_sampled_users,
             n_cells: interactions.weights.n_cells(),
             users_by_cells,
             n_eligible: shelf.rules.n_eligible(),

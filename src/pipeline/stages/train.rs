@@ -70,7 +70,7 @@ pub(super) fn train_all(bench: &Bench<'_>, task: &TaskWriter, stages: &mut Stage
     let trained = train_and_save(config, task, &interactions, catalog, stages)?;
     let shelf = Shelf::new(config, &trained.items)?;
     let lists = write_item_lists(config, task, &trained, &shelf, &interactions, gathered, stages)?;
-    let learned = Learned::new(&interactions, assembled, trained.losses, &shelf, lists);
+    let learned = Learned::new(&interactions, assembled, (trained.losses, trained.n_sampled_users), &shelf, lists);
     let bucket_starts = interactions.bucket_starts;
     task.json(FACTS, &TrainRecord { learned, left_out, examples, bucket_starts })?;
     Ok(())
