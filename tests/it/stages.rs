@@ -88,12 +88,13 @@ struct Bench<'a> {
     work: String,
     sets: Vec<String>,
     environment: Vec<(&'static str, String)>,
+    item_parts: &'static str,
 }
 
 impl<'a> Bench<'a> {
     fn new(here: &'a Path, sets: &[&str]) -> Self {
         let sets = sets.iter().map(|set| (*set).to_owned()).collect();
-        Self { here, work: "work".into(), sets, environment: Vec::new() }
+        Self { here, work: "work".into(), sets, environment: Vec::new(), item_parts: "0" }
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
@@ -128,7 +129,7 @@ impl<'a> Bench<'a> {
     }
 
     fn plan(&self, run: &str) {
-        self.done(&["worker", "plan", "--run", run]);
+        self.done(&["worker", "plan", "--run", run, "--item-parts", self.item_parts]);
     }
 
     fn after_shuffle(&self) {
@@ -137,6 +138,11 @@ impl<'a> Bench<'a> {
         // In another order, and in two processes.
         self.done(&["worker", "aggregate", "--bucket", "2-3"]);
         self.done(&["worker", "aggregate", "--bucket", "0-1"]);
+        if self.item_parts == "3" {
+            self.done(&["worker", "pairs", "--part", "2"]);
+            assert!(self.refused(&["train"]).1.contains("pairs/part-000 is not done"));
+            self.done(&["worker", "pairs", "--part", "0-1"]);
+        }
         self.done(&["train"]);
         self.done(&["worker", "recommend", "--bucket", "1-3"]);
         self.done(&["worker", "recommend", "--bucket", "0"]);
@@ -225,6 +231,9 @@ fn assert_same(local: &Run, distributed: &Run) {
 fn compare(here: &Path, sets: &[&str], name: &str) -> (Run, Run) {
     let mut bench = Bench::new(here, sets);
     bench.work = format!("work-{name}");
+    if name.ends_with("-parts") {
+        bench.item_parts = "3";
+    }
     bench.run(&["build", "--run", &format!("local-{name}")]).ok();
     bench.plan(&format!("cluster-{name}"));
     let work = here.join(&bench.work);
@@ -266,6 +275,11 @@ fn stages_on_their_own_give_the_bytes_of_a_build() {
     assert!(users(&page(&local)) > 0);
 
     compare(here, &["--set", "model.kind='item_item'", "--set", "events.window_days=6"], "item-item");
+    // Pairs of items counted apart, for the model and for similar items.
+    let sequence = ["--set", "model.kind='item_item'", "--set", "model.item_item.sequence_weight=0.5"];
+    let fewer = ["--set", "model.item_item.neighbours=20", "--set", "interactions.min_items_per_user=3"];
+    compare(here, &[&sequence[..], &fewer].concat(), "item-item-parts");
+    compare(here, &[], "als-parts");
     // A model that asks for times; weights that come from orders; no catalogue.
     let times = ["--set", "model.kind='popularity'", "--set", "model.popularity.half_life_days=3"];
     compare(here, &[&times[..], &["--set", "events.as_of='2024-06-08'"]].concat(), "popularity");
@@ -344,6 +358,10 @@ fn a_second_attempt_does_no_harm_whenever_it_comes() {
     bench.run(&["build", "--run", "local"]).ok();
     bench.plan("cluster");
     assert_eq!(bench.tasks(&["worker", "plan", "--run", "cluster"]), ["already_done"]);
+    let (_, said) = bench.refused(&["worker", "plan", "--run", "cluster", "--item-parts", "2"]);
+    assert!(said.contains("it has 0 item parts"), "{said}");
+    let (code, said) = bench.refused(&["worker", "pairs", "--part", "0"]);
+    assert!(code == 2 && said.contains("the plan has no item parts"), "{said}");
     let work = here.join("work");
     shuffle(&plan_of(&work), &work);
 
