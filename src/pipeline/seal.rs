@@ -116,6 +116,9 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
             ("cells", facts.learned.n_cells as u64),
         ],
     );
+    if let Some(n) = facts.learned.n_sampled_users {
+        put("training_sample", vec![("users", n as u64)]);
+    }
     put("lists.by_source", facts.lists.by_source.iter().map(|(name, n)| (name.as_str(), *n)).collect());
     put(
         "lists",
