@@ -13,11 +13,11 @@
 //! 6  main.rs, cli                            parse, dispatch, print, exit code
 //! 5  pipeline                                the order of the work
 //! 4  events, catalog, artifacts, publish,
-//!    report, synth, exchange                 formats: every row that enters or leaves
+//!    report, synth, exchange, cluster        formats: every row that enters or leaves
 //! 3  storage                                 bytes in local files and S3 objects
 //! 2  recommendations, evaluation, tuning     pure
 //! 1  interactions, model                     pure
-//! 0  ids, linalg                             pure
+//! 0  ids, linalg, retry                      pure
 //!    config, telemetry                       beside the stairs
 //! ```
 //!
@@ -27,6 +27,7 @@
 pub mod artifacts;
 pub mod catalog;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod evaluation;
 pub mod events;
@@ -39,6 +40,7 @@ pub mod pipeline;
 pub mod publish;
 pub mod recommendations;
 pub mod report;
+pub mod retry;
 pub mod storage;
 pub mod synth;
 pub mod telemetry;

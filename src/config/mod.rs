@@ -16,6 +16,7 @@ pub use template::TEMPLATE;
 use crate::{
     artifacts::RunsRoot,
     catalog::CatalogConfig,
+    cluster::EmrConfig,
     evaluation::EvaluationConfig,
     events::{EventsConfig, OrdersConfig, PurchaseSource, parse_instant},
     interactions::{EventTypes, InteractionsConfig, Kind, Role, kinds},
@@ -54,6 +55,8 @@ pub struct Config {
     pub tune: TuneConfig,
     /// How S3 is reached.
     pub s3: S3Config,
+    /// How builds run on EMR.
+    pub emr: EmrConfig,
 }
 
 /// `[build]`: where the work happens.
@@ -112,7 +115,8 @@ impl Config {
         }
         self.publish.check("publish")?;
         self.tune.check("tune")?;
-        self.s3.check("s3")
+        self.s3.check("s3")?;
+        self.emr.check("emr")
     }
 
     /// The event types in the order of their names: the preset's where the config has none.

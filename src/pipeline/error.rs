@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::{
     artifacts::ArtifactError,
     catalog::CatalogError,
+    cluster::ClusterError,
     events::{Counts, EventsError, Reason},
     exchange::ExchangeError,
     model::ModelError,
@@ -55,6 +56,9 @@ pub enum PipelineError {
         /// `events.max_rejected_ratio`.
         allowed: f64,
     },
+    /// A build on a cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Files of other programs.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -121,6 +125,7 @@ impl PipelineError {
             Self::Events(error) => error.hint(),
             Self::Catalog(error) => error.hint().map(str::to_owned),
             Self::Storage(error) => error.hint().map(str::to_owned),
+            Self::Cluster(error) => error.hint(),
             Self::Artifact(ArtifactError::RunExists { path, .. }) if path.starts_with("s3:") => {
                 Some("give another name with --run, or remove what lies under that address, its manifest.json first".into())
             }

@@ -5,6 +5,7 @@
 
 mod ask;
 mod build;
+mod emr;
 mod error;
 mod evaluate;
 mod facts;
@@ -25,6 +26,7 @@ mod tune;
 
 pub use ask::{Contribution, NamedItem, SimilarList, UserList, Why, explain, placement, recommend, similar};
 pub use build::{build, runs_root};
+pub use emr::{Night, NightOptions, emr_plan, emr_root, night, sizes};
 pub use error::PipelineError;
 pub use evaluate::{
     Candidate, DataFacts, Evaluation, EvaluationData, EvaluationInputs, EvaluationOptions, Fold, FoldCounts, FoldFacts,

@@ -20,8 +20,8 @@ use super::{
 };
 
 /// Config keys that do not determine the result.
-pub(super) const OBSERVED_KEYS: [&str; 8] =
-    ["build", "events.paths", "orders.paths", "catalog.path", "evaluation", "publish", "s3", "tune"];
+pub(super) const OBSERVED_KEYS: [&str; 9] =
+    ["build", "events.paths", "orders.paths", "catalog.path", "evaluation", "publish", "s3", "tune", "emr"];
 
 /// A finished build.
 #[derive(Debug)]

@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod build;
+mod emr;
 mod evaluate;
 mod faults;
 mod floors;
@@ -22,6 +23,7 @@ mod run_directory;
 mod s3;
 mod s3_runs;
 mod sinks;
+mod spark;
 mod sql_faults;
 mod sql_login;
 mod stages;

@@ -29,7 +29,10 @@ use super::{
     link::{Fault, Link, draw, fault},
     pace::Pace,
 };
-use crate::publish::{PublishError, RunSequence, retry::Failure};
+use crate::{
+    publish::{PublishError, RunSequence},
+    retry::Failure,
+};
 
 /// DynamoDB's limit on a batch.
 const BATCH_ROWS: usize = 25;
