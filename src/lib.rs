@@ -10,21 +10,23 @@
 //! fails on a breach.
 //!
 //! ```text
-//! 6  main.rs, cli                            parse, dispatch, print, exit code
-//! 5  pipeline                                the order of the work
-//! 4  events, catalog, artifacts, publish,
+//! 7  main.rs, cli                            parse, dispatch, print, exit code
+//! 6  pipeline                                the order of the work
+//! 5  events, catalog, artifacts, publish,
 //!    report, synth, exchange                 formats: every row that enters or leaves
-//! 3  storage                                 bytes in local files and S3 objects
+//! 4  storage                                 bytes in local files and S3 objects
+//! 3  campaigns                               pure
 //! 2  recommendations, evaluation, tuning     pure
 //! 1  interactions, model                     pure
 //! 0  ids, linalg                             pure
 //!    config, telemetry                       beside the stairs
 //! ```
 //!
-//! Floors 0 to 2 know no files, clocks, environment, AWS, SQL, tokio or printing. Folders of one
+//! Floors 0 to 3 know no files, clocks, environment, AWS, SQL, tokio or printing. Folders of one
 //! floor do not import one another, except that `model` reads the containers of `interactions`.
 
 pub mod artifacts;
+pub mod campaigns;
 pub mod catalog;
 pub mod cli;
 pub mod config;

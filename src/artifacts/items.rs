@@ -82,14 +82,30 @@ pub fn write_items(file: HashingFile, table: &ItemTable) -> Result<FileEntry, Ar
     rows.finish()
 }
 
+/// The file of the shop's whole assortment, that of the catalogue included, in runs with campaigns: what later runs
+/// compare prices and availability with.
+pub const ASSORTMENT: &str = "assortment/items.parquet";
+
 impl Run {
     /// Reads the items of the run.
     ///
     /// # Errors
     /// When the file is absent or damaged.
     pub fn items(&self) -> Result<ItemTable, ArtifactError> {
-        let bytes = self.read(ITEMS)?;
-        let path = self.path().join(ITEMS);
+        self.items_of(ITEMS)
+    }
+
+    /// Reads the assortment, `None` where the run has none.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn assortment(&self) -> Result<Option<ItemTable>, ArtifactError> {
+        self.manifest().file(ASSORTMENT).map(|_| self.items_of(ASSORTMENT)).transpose()
+    }
+
+    fn items_of(&self, name: &str) -> Result<ItemTable, ArtifactError> {
+        let bytes = self.read(name)?;
+        let path = self.path().join(name);
         let mut reader = decode(&path, || ParquetRecordBatchReaderBuilder::try_new(bytes)?.build())?;
         let mut columns = Columns::default();
         while let Some(batch) = next_batch(&path, &mut reader)? {

@@ -12,6 +12,7 @@
 //!
 //! On S3 there is no rename: see `remote/`.
 
+mod campaigns;
 mod diff;
 mod error;
 mod hashing;
@@ -37,11 +38,15 @@ mod runs_root;
 mod trial_journal;
 mod verify;
 
+pub use campaigns::{
+    CONTACTS, ContactRow, ExportFormat, FileBytes, MemberExport, STEPS, SpillReader, SpillWriter, SpilledRow, StepRow, UserFiles, UserIndex, Wanted,
+    read_contacts, read_steps, read_user_ids, read_users, write_contacts, write_steps,
+};
 pub use diff::{CountChange, DiffOptions, ItemMove, ListDiff, RunDiff, UserMove, ValueChange, diff};
 pub use error::ArtifactError;
 pub use hashing::{FileEntry, HashingFile};
 pub use history::{HistoryPair, INTERACTIONS, UserHistory, write_history};
-pub use items::{ITEMS, ItemTable, write_items};
+pub use items::{ASSORTMENT, ITEMS, ItemTable, write_items};
 pub use list_format::bucket_path;
 pub use list_reader::{FoundList, ListReader, ListTable};
 pub use list_writer::ListWriter;

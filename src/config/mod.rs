@@ -15,6 +15,7 @@ pub use template::TEMPLATE;
 
 use crate::{
     artifacts::RunsRoot,
+    campaigns::{CampaignConfig, CampaignsConfig, Schema},
     catalog::CatalogConfig,
     evaluation::EvaluationConfig,
     events::{EventsConfig, OrdersConfig, PurchaseSource, parse_instant},
@@ -46,6 +47,11 @@ pub struct Config {
     pub model: ModelConfig,
     /// Lists and rules.
     pub recommendations: RecommendConfig,
+    /// What holds for all campaigns.
+    pub campaigns: CampaignsConfig,
+    /// The campaigns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub campaign: Vec<CampaignConfig>,
     /// What `evaluate` measures, and on what.
     pub evaluation: EvaluationConfig,
     /// Where runs go.
@@ -101,6 +107,7 @@ impl Config {
         self.catalog.check("catalog")?;
         self.model.check("model")?;
         self.recommendations.check("recommendations")?;
+        self.campaigns.check("campaigns", &self.campaign, &self.campaign_schema(&kinds))?;
         self.evaluation.check("evaluation")?;
         for text in &self.evaluation.test_starts {
             parse_instant(text, false).map_err(|why| format!("evaluation.test_starts: {why}"))?;
@@ -125,6 +132,12 @@ impl Config {
         } else {
             kinds(&self.event_types, &self.interactions)
         }
+    }
+
+    /// The columns that conditions of campaigns may name.
+    #[must_use]
+    pub fn campaign_schema(&self, kinds: &[Kind]) -> Schema {
+        Schema::of_profiles(&kinds.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>())
     }
 
     fn check_types(&self, kinds: &[Kind]) -> Result<(), String> {

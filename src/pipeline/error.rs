@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::{
     artifacts::ArtifactError,
+    campaigns::CampaignError,
     catalog::CatalogError,
     events::{Counts, EventsError, Reason},
     exchange::ExchangeError,
@@ -38,6 +39,9 @@ pub enum PipelineError {
     /// Recommending.
     #[error("making lists: {0}")]
     Recommend(#[from] RecommendError),
+    /// Campaigns.
+    #[error(transparent)]
+    Campaign(#[from] CampaignError),
     /// The run directory.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
