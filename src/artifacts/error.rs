@@ -87,6 +87,14 @@ pub enum ArtifactError {
         /// What does not fit.
         reason: String,
     },
+    /// A stage of a distributed build was asked for before the one it needs.
+    #[error("{task} is not done: there is no {path}")]
+    NotDone {
+        /// Stage and bucket.
+        task: String,
+        /// What would say that it is.
+        path: PathBuf,
+    },
     /// A manifest of a format this program does not know.
     #[error("{path} has format version {found}, this program reads {known}")]
     UnknownFormat {
@@ -127,7 +135,7 @@ pub enum ArtifactError {
 
 impl ArtifactError {
     /// Wraps an I/O error with what was attempted on what.
-    pub(super) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { doing, path, source }
     }

@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use crate::{ids::IdTable, recommendations::Catalog};
 
 use super::{
-    ArtifactError, FileEntry, HashingFile, Run,
+    ArtifactError, FileEntry, HashingFile, ReadFiles, Run,
     list_writer::strings,
     parquet_io::{RowFile, decode, next_batch},
 };
@@ -92,7 +92,7 @@ impl Run {
     /// # Errors
     /// When the file is absent or damaged.
     pub fn items(&self) -> Result<ItemTable, ArtifactError> {
-        self.items_of(ITEMS)
+        read_items(self, ITEMS)
     }
 
     /// Reads the assortment, `None` where the run has none.
@@ -100,21 +100,23 @@ impl Run {
     /// # Errors
     /// When the file is damaged.
     pub fn assortment(&self) -> Result<Option<ItemTable>, ArtifactError> {
-        self.manifest().file(ASSORTMENT).map(|_| self.items_of(ASSORTMENT)).transpose()
+        self.manifest().file(ASSORTMENT).map(|_| read_items(self, ASSORTMENT)).transpose()
     }
+}
 
-    fn items_of(&self, name: &str) -> Result<ItemTable, ArtifactError> {
-        let bytes = self.read(name)?;
-        let path = self.path().join(name);
-        let mut reader = decode(&path, || ParquetRecordBatchReaderBuilder::try_new(bytes)?.build())?;
-        let mut columns = Columns::default();
-        while let Some(batch) = next_batch(&path, &mut reader)? {
-            columns
-                .add(&batch)
-                .ok_or_else(|| ArtifactError::damaged(&path, "a column is absent or of another type"))?;
-        }
-        Ok(columns.finish())
+/// Reads what [`write_items`] wrote.
+///
+/// # Errors
+/// When the file is absent or damaged.
+pub fn read_items(files: &dyn ReadFiles, path: &str) -> Result<ItemTable, ArtifactError> {
+    let bytes = files.read(path)?;
+    let path = files.name_of(path);
+    let mut reader = decode(&path, || ParquetRecordBatchReaderBuilder::try_new(bytes)?.build())?;
+    let mut columns = Columns::default();
+    while let Some(batch) = next_batch(&path, &mut reader)? {
+        columns.add(&batch).ok_or_else(|| ArtifactError::damaged(&path, "a column is absent or of another type"))?;
     }
+    Ok(columns.finish())
 }
 
 #[derive(Default)]

@@ -97,8 +97,7 @@ pub fn uplift(send: &ArmTotals, holdout: &ArmTotals, level: f64) -> Option<Uplif
         return None;
     }
     let z = normal_quantile(0.5 + level / 2.0);
-    let orders =
-        means((send.orders, send.orders_squared), (holdout.orders, holdout.orders_squared), send, holdout, z);
+    let orders = means((send.orders, send.orders_squared), (holdout.orders, holdout.orders_squared), send, holdout, z);
     let revenue =
         means((send.revenue, send.revenue_squared), (holdout.revenue, holdout.revenue_squared), send, holdout, z);
     Some(Uplift {
@@ -207,11 +206,9 @@ mod tests {
     /// Newcombe 1998, table II: 56/70 against 48/80 and others, method 10.
     #[test]
     fn intervals_of_conversions_are_newcombes() {
-        for ((a, m), (b, n), low, high) in [
-            ((56, 70), (48, 80), 0.0524, 0.3339),
-            ((9, 10), (3, 10), 0.1705, 0.8090),
-            ((10, 10), (0, 10), 0.6075, 1.0),
-        ] {
+        for ((a, m), (b, n), low, high) in
+            [((56, 70), (48, 80), 0.0524, 0.3339), ((9, 10), (3, 10), 0.1705, 0.8090), ((10, 10), (0, 10), 0.6075, 1.0)]
+        {
             let found = uplift(&arm(m, a), &arm(n, b), 0.95).unwrap().conversion;
             assert!((found.low - low).abs() < 1e-4 && (found.high - high).abs() < 1e-4, "{found:?}");
         }

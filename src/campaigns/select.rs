@@ -141,15 +141,15 @@ pub fn select(
 ) -> Result<BucketSelection, CampaignError> {
     users.check()?;
     let n = plan.campaigns.len();
-    let prepared =
-        plan.campaigns.iter().map(|campaign| Prepared::new(campaign, shop, users, affinity)).collect::<Result<Vec<_>, _>>()?;
+    let prepared = plan
+        .campaigns
+        .iter()
+        .map(|campaign| Prepared::new(campaign, shop, users, affinity))
+        .collect::<Result<Vec<_>, _>>()?;
     let columns = RuleColumns::of(users);
     let tonight = shop.as_of.map(|as_of| as_of.day());
-    let mut out = BucketSelection {
-        campaigns: vec![BucketCampaign::default(); n],
-        steps: Vec::new(),
-        overlap: vec![0; n * n],
-    };
+    let mut out =
+        BucketSelection { campaigns: vec![BucketCampaign::default(); n], steps: Vec::new(), overlap: vec![0; n * n] };
     let mut matched = Vec::new();
     for user in 0..users.len() {
         let past = Past::of(plan, users, user, tonight);

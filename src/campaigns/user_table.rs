@@ -45,11 +45,7 @@ impl UserTable {
     ///
     /// # Errors
     /// When it is not as long as there are users.
-    pub fn put_numbers(
-        &mut self,
-        name: &str,
-        values: impl Iterator<Item = Option<f64>>,
-    ) -> Result<(), CampaignError> {
+    pub fn put_numbers(&mut self, name: &str, values: impl Iterator<Item = Option<f64>>) -> Result<(), CampaignError> {
         let values: Float64Chunked = values.map(|value| value.filter(|value| value.is_finite())).collect();
         self.put(name, values.into_column())
     }
@@ -84,11 +80,7 @@ impl UserTable {
     ///
     /// # Errors
     /// When it is not as long as there are users.
-    pub fn put_instants(
-        &mut self,
-        name: &str,
-        values: impl Iterator<Item = Option<i64>>,
-    ) -> Result<(), CampaignError> {
+    pub fn put_instants(&mut self, name: &str, values: impl Iterator<Item = Option<i64>>) -> Result<(), CampaignError> {
         let values: Int64Chunked = values.collect();
         self.put(name, values.into_column())
     }

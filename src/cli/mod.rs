@@ -6,6 +6,7 @@
 mod args;
 mod ask;
 mod build;
+mod campaign;
 mod config;
 mod evaluate;
 mod evaluation_flags;
@@ -16,6 +17,7 @@ mod publish;
 mod runs;
 mod synth;
 mod tune;
+mod worker;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -40,12 +42,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Synth(args) => synth::run(&args, &cli.global),
         Command::Build(args) => build::run(&args, &cli.global),
         Command::Evaluate(args) => evaluate::run(&args, &cli.global),
+        Command::Train(args) => worker::train(&args, &cli.global),
+        Command::Worker(args) => worker::run(&args, &cli.global),
         Command::Tune(args) => tune::run(&args, &cli.global),
         Command::Publish(args) => publish::run(&args, &cli.global),
         Command::Runs(args) => runs::run(&args, &cli.global),
         Command::Recommend(args) => ask::recommend(&args, &cli.global),
         Command::Similar(args) => ask::similar(&args, &cli.global),
         Command::Explain(args) => ask::explain(&args, &cli.global),
+        Command::Campaign(args) => campaign::run(&args, &cli.global),
         Command::Config(args) => config::run(&args, &cli.global),
     };
     match result {

@@ -127,6 +127,7 @@ fn anchor(config: &mut Config, directory: &Path) {
     config.events.paths.iter_mut().for_each(anchored);
     config.orders.paths.iter_mut().for_each(anchored);
     config.catalog.path.iter_mut().for_each(anchored);
+    config.campaigns.earlier_catalog.iter_mut().for_each(anchored);
     anchored(&mut config.build.runs);
     config.build.scratch.iter_mut().for_each(anchored);
     anchored(&mut config.publish.sqlite.path);
@@ -163,6 +164,9 @@ fn write_anchored(table: &mut Table, config: &Config) {
     put(&["orders", "paths"], list(&config.orders.paths));
     if let Some(path) = &config.catalog.path {
         put(&["catalog", "path"], Value::String(path.clone()));
+    }
+    if let Some(path) = &config.campaigns.earlier_catalog {
+        put(&["campaigns", "earlier_catalog"], Value::String(path.clone()));
     }
     put(&["build", "runs"], Value::String(config.build.runs.clone()));
     if let Some(path) = &config.build.scratch {

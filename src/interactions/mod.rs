@@ -16,7 +16,7 @@ mod time;
 mod trend;
 
 pub use aggregate::{Aggregation, BucketPairs, LeftOut, PairPurchases, aggregate, window_start};
-pub use assemble::{Assembled, BucketCells, assemble};
+pub use assemble::{Assembled, BucketCells, assemble, assemble_kept};
 pub use baskets::{Baskets, MAX_BASKET_ITEMS};
 pub use config::{EventType, EventTypes, Exclude, InteractionsConfig, Kind, Role, kinds};
 pub use csr::Csr;

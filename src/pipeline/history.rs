@@ -2,8 +2,10 @@
 
 use std::sync::Mutex;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    artifacts::{INTERACTIONS, ProfileRows, RunWriter, bucket_path, write_history, write_profiles},
+    artifacts::{INTERACTIONS, ProfileRows, WriteFiles, bucket_path, write_history, write_profiles},
     ids::{IdTable, id_hash},
     interactions::{BucketPairs, Kind, Role, Stamp, favourite_categories},
     recommendations::Catalog,
@@ -18,7 +20,7 @@ const N_FAVOURITES: usize = 5;
 const EXAMPLE_PAIRS: std::ops::RangeInclusive<usize> = 4..=30;
 
 /// A user picked for the report.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Example {
     hash: u64,
     pub(super) user: String,
@@ -27,9 +29,16 @@ pub(super) struct Example {
     pub(super) actions: Vec<(String, String, Option<Stamp>)>,
 }
 
+/// Adds other examples; keeps the `n` with the smallest hashes.
+pub(super) fn merge_examples(into: &mut Vec<Example>, others: impl IntoIterator<Item = Example>, n: usize) {
+    into.extend(others);
+    into.sort_by_key(|example| example.hash);
+    into.truncate(n);
+}
+
 /// Writes `interactions/` and `profiles/` bucket by bucket, and picks the example users.
 pub(super) struct BucketWriter<'a> {
-    pub(super) run: &'a RunWriter,
+    pub(super) files: &'a dyn WriteFiles,
     pub(super) items: &'a IdTable,
     pub(super) catalog: &'a Catalog,
     pub(super) kinds: &'a [Kind],
@@ -42,11 +51,11 @@ impl BucketWriter<'_> {
     pub(super) fn write(&self, bucket: usize, pairs: &BucketPairs) -> Result<(), PipelineError> {
         let names: Vec<&str> = self.kinds.iter().map(|kind| kind.name.as_str()).collect();
         let is_purchase: Vec<bool> = self.kinds.iter().map(|kind| kind.role == Role::Purchase).collect();
-        let file = self.run.file(&bucket_path(INTERACTIONS, bucket))?;
+        let file = self.files.file(&bucket_path(INTERACTIONS, bucket))?;
         write_history(file, pairs, self.items, &names, self.as_of.is_some())?;
         let favourites = favourite_categories(pairs, &self.catalog.categories, N_FAVOURITES);
         write_profiles(
-            self.run.file(&bucket_path("profiles", bucket))?,
+            self.files.file(&bucket_path("profiles", bucket))?,
             &ProfileRows {
                 users: &pairs.users,
                 profiles: &pairs.profiles,
@@ -71,9 +80,7 @@ impl BucketWriter<'_> {
         picked.truncate(self.n_examples);
         let own = picked.into_iter().map(|(hash, user)| self.example(pairs, user, hash));
         let mut examples = self.examples.lock().expect("no writer panics while it holds the lock");
-        examples.extend(own);
-        examples.sort_by_key(|example| example.hash);
-        examples.truncate(self.n_examples);
+        merge_examples(&mut examples, own, self.n_examples);
     }
 
     fn example(&self, pairs: &BucketPairs, user: usize, hash: u64) -> Example {

@@ -1,6 +1,7 @@
 //! What went into a build: input files with checksums.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -15,7 +16,7 @@ use super::PipelineError;
 const CHUNK: u64 = 8 << 20;
 
 /// The inputs of a build.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inputs {
     pub(super) content: Vec<InputContent>,
     pub(super) observed: Vec<InputObserved>,
@@ -31,6 +32,10 @@ pub(super) fn checksums(
     if let Some(path) = &config.catalog.path {
         let catalog = storage.list(std::slice::from_ref(path), &[".parquet", ".csv"])?;
         objects.extend(catalog.into_iter().map(|object| ("catalog", object)));
+    }
+    if let Some(path) = config.campaigns.earlier_catalog.as_ref().filter(|_| !config.campaign.is_empty()) {
+        let catalog = storage.list(std::slice::from_ref(path), &[".parquet", ".csv"])?;
+        objects.extend(catalog.into_iter().map(|object| ("earlier_catalog", object)));
     }
     let observed: Vec<InputObserved> = objects
         .par_iter()

@@ -20,8 +20,17 @@ use super::{
 };
 
 /// Config keys that do not determine the result.
-const OBSERVED_KEYS: [&str; 8] =
-    ["build", "events.paths", "orders.paths", "catalog.path", "evaluation", "publish", "s3", "tune"];
+pub(super) const OBSERVED_KEYS: [&str; 9] = [
+    "build",
+    "events.paths",
+    "orders.paths",
+    "catalog.path",
+    "campaigns.earlier_catalog",
+    "evaluation",
+    "publish",
+    "s3",
+    "tune",
+];
 
 /// A finished build.
 #[derive(Debug)]
@@ -32,15 +41,26 @@ pub struct Built {
     pub summary: Summary,
 }
 
+/// What is to be said of a build that other processes did a part of.
+#[derive(Debug, Default)]
+pub(super) struct Circumstances {
+    /// For the manifest, beside what determines its hash.
+    pub(super) notes: BTreeMap<String, Value>,
+    /// The largest memory of the others.
+    pub(super) peak_memory_bytes: u64,
+}
+
 /// Writes the report and the manifest, and commits the run.
 pub(super) fn seal(
     config: &Config,
     writer: RunWriter,
     facts: &Facts,
     mut stages: Stages<'_>,
+    circumstances: Circumstances,
 ) -> Result<Built, PipelineError> {
     let mut summary = summary(config, facts, &stages.done);
     summary.run = writer.name().to_owned();
+    summary.peak_memory_bytes = summary.peak_memory_bytes.max(circumstances.peak_memory_bytes);
     let (content, mut observed) = manifest(config, facts);
     let data = report_data(config, facts, &summary, &stages.done);
     stages.run("write report", None, "bytes", |_| -> Result<_, PipelineError> {
@@ -51,6 +71,7 @@ pub(super) fn seal(
     take_times(&mut summary, &stages);
     observed.timings_s.clone_from(&summary.timings_s);
     observed.peak_memory_bytes = summary.peak_memory_bytes;
+    observed.notes = circumstances.notes;
     observed.created_at = facts.options.now.to_string();
     let run = if writer.is_remote() {
         // Its time stands in the summary alone: the manifest is part of what is uploaded.
@@ -94,14 +115,14 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
     put(
         "interactions",
         vec![
-            ("users", facts.n_users as u64),
-            ("training_users", facts.n_training_users as u64),
-            ("users_below_minimum", facts.assembled.users_below_minimum),
+            ("users", facts.learned.n_users as u64),
+            ("training_users", facts.learned.n_training_users as u64),
+            ("users_below_minimum", facts.learned.assembled.users_below_minimum),
             ("bots", facts.left_out.bots),
             ("items", facts.items.ids.len() as u64),
-            ("items_below_minimum", facts.assembled.items_below_minimum),
-            ("eligible_items", facts.n_eligible as u64),
-            ("cells", facts.n_cells as u64),
+            ("items_below_minimum", facts.learned.assembled.items_below_minimum),
+            ("eligible_items", facts.learned.n_eligible as u64),
+            ("cells", facts.learned.n_cells as u64),
         ],
     );
     put("lists.by_source", facts.lists.by_source.iter().map(|(name, n)| (name.as_str(), *n)).collect());
@@ -110,29 +131,41 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
         vec![
             ("entries", facts.lists.n_entries),
             ("short", facts.lists.counts.n_short),
-            ("similar", facts.similar_counts.n_lists),
-            ("popular", facts.n_popular),
-            ("bought_together", facts.bought_together_counts.n_lists),
-            ("trending", facts.n_trending),
+            ("similar", facts.learned.lists.similar_counts.n_lists),
+            ("popular", facts.learned.lists.n_popular),
+            ("bought_together", facts.learned.lists.bought_together_counts.n_lists),
+            ("trending", facts.learned.lists.n_trending),
         ],
     );
-    let losses: Vec<Value> = facts.losses.iter().map(|(_, loss)| json!(loss)).collect();
+    for campaign in &facts.campaigns.campaigns {
+        counts.insert(format!("campaign.{}", campaign.name), campaign.funnel.counts());
+    }
+    let losses: Vec<Value> = facts.learned.losses.iter().map(|(_, loss)| json!(loss)).collect();
     let model = config.model.kind.name();
+    let mut metrics = BTreeMap::new();
+    if !losses.is_empty() {
+        metrics.insert(format!("{model}.loss"), json!(losses));
+    }
+    let n_campaigns = facts.campaigns.campaigns.len();
+    if n_campaigns > 0 {
+        let rows: Vec<&[u64]> = facts.campaigns.overlap.chunks(n_campaigns).collect();
+        metrics.insert("campaigns.overlap".to_owned(), json!(rows));
+    }
     let content = Content {
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
         seed: config.model.als.seed,
         as_of: facts.as_of.and_then(|at| jiff::Timestamp::from_second(at.unix()).ok()).map(|at| at.to_string()),
         n_buckets: config.interactions.n_buckets,
         config: config_content,
-        inputs: facts.inputs.content.clone(),
+        inputs: facts.inputs.content.iter().chain(&facts.campaigns.inputs).cloned().collect(),
         counts,
-        metrics: if losses.is_empty() { BTreeMap::new() } else { [(format!("{model}.loss"), json!(losses))].into() },
+        metrics,
         ..Content::default()
     };
     let observed = Observed {
         n_threads: rayon::current_num_threads(),
         config: config_observed,
-        inputs: facts.inputs.observed.clone(),
+        inputs: facts.inputs.observed.iter().chain(&facts.campaigns.inputs_observed).cloned().collect(),
         ..Observed::default()
     };
     (content, observed)

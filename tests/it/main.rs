@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod build;
+mod campaigns;
 mod evaluate;
 mod faults;
 mod floors;
@@ -24,6 +25,7 @@ mod s3_runs;
 mod sinks;
 mod sql_faults;
 mod sql_login;
+mod stages;
 mod support;
 mod synth;
 mod tune;

@@ -42,7 +42,7 @@ enum To {
 }
 
 fn failed(error: std::io::Error) -> ArtifactError {
-    ArtifactError::Io { action: "write", path: "the export".into(), source: error }
+    ArtifactError::Io { doing: "write", path: "the export".into(), source: error }
 }
 
 /// A cell that no spreadsheet takes for a formula: what begins with `=`, `+`, `-`, `@`, a tab or a line break gets an
@@ -73,8 +73,7 @@ impl MemberExport {
             }
             ExportFormat::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
-                let mut header: Vec<String> =
-                    ["user_id", "rank", "score", "arm", "reason"].map(str::to_owned).to_vec();
+                let mut header: Vec<String> = ["user_id", "rank", "score", "arm", "reason"].map(str::to_owned).to_vec();
                 for n in 1..=n_items {
                     header.extend(["id", "title", "price"].map(|what| format!("item_{n}_{what}")));
                 }
@@ -107,7 +106,8 @@ impl MemberExport {
             To::Parquet(writer) => {
                 let pending: Vec<Pending> = wanted.iter().map(Pending::of).collect();
                 let schema = Arc::new(schema(&arrow::datatypes::DataType::Utf8));
-                let batch = encode(&schema, &pending).map_err(|error| ArtifactError::encode("the export", error.into()))?;
+                let batch =
+                    encode(&schema, &pending).map_err(|error| ArtifactError::encode("the export", error.into()))?;
                 writer.write(&batch).map_err(|error| ArtifactError::encode("the export", error))?;
             }
         }

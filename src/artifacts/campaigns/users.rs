@@ -214,9 +214,7 @@ fn number(column: &ArrayRef, row: usize) -> Option<f64> {
 fn put_column(table: &mut UserTable, name: &str, parts: &[&ArrayRef]) -> Result<(), crate::campaigns::CampaignError> {
     let rows = || parts.iter().flat_map(|part| (0..part.len()).map(move |row| (*part, row)));
     match parts[0].data_type() {
-        DataType::Utf8 => {
-            table.put_texts(name, parts.iter().flat_map(|part| part.as_string::<i32>().iter()))
-        }
+        DataType::Utf8 => table.put_texts(name, parts.iter().flat_map(|part| part.as_string::<i32>().iter())),
         DataType::Boolean => table.put_booleans(name, parts.iter().flat_map(|part| part.as_boolean().iter())),
         DataType::Timestamp(..) => table.put_instants(
             name,

@@ -27,10 +27,9 @@ pub(super) fn evaluate(parsed: &Parsed, users: &UserTable, campaign: &str) -> Re
     let mut columns = vec![Column::new("rows".into(), vec![true; users.len()])];
     let mut names = BTreeMap::new();
     for (number, name) in parsed.columns.iter().enumerate() {
-        let column = users.column(name).ok_or_else(|| CampaignError::NoColumn {
-            campaign: campaign.to_owned(),
-            column: name.clone(),
-        })?;
+        let column = users
+            .column(name)
+            .ok_or_else(|| CampaignError::NoColumn { campaign: campaign.to_owned(), column: name.clone() })?;
         let own = format!("c{number}");
         columns.push(column.clone().with_name(own.as_str().into()));
         names.insert(name.as_str(), own);

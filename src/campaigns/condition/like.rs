@@ -89,9 +89,9 @@ mod tests {
         match parts.split_first() {
             None => text.is_empty(),
             Some((Part::Any, rest)) => (0..=text.len()).any(|skip| naive(rest, &text[skip..])),
-            Some((part, rest)) => text.split_first().is_some_and(|(c, others)| {
-                (*part == Part::One || *part == Part::Exactly(*c)) && naive(rest, others)
-            }),
+            Some((part, rest)) => text
+                .split_first()
+                .is_some_and(|(c, others)| (*part == Part::One || *part == Part::Exactly(*c)) && naive(rest, others)),
         }
     }
 

@@ -96,6 +96,9 @@ impl Condition {
     /// # Errors
     /// A column that the table does not have.
     pub fn holds(&self, users: &UserTable, campaign: &str) -> Result<Vec<bool>, CampaignError> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
         let values = evaluate::evaluate(&self.0, users, campaign)?;
         let failed = |source| evaluate::failed(&self.0, campaign, source);
         let values = values.bool().map_err(failed)?;
@@ -123,6 +126,9 @@ impl Expression {
     /// # Errors
     /// A column that the table does not have.
     pub fn numbers(&self, users: &UserTable, campaign: &str) -> Result<Vec<Option<f64>>, CampaignError> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
         let values = evaluate::evaluate(&self.0, users, campaign)?;
         let failed = |source| evaluate::failed(&self.0, campaign, source);
         let values = values.f64().map_err(failed)?;

@@ -32,7 +32,8 @@ fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for a in [None, Some(-2.5), Some(0.0), Some(3.0)] {
         for b in [None, Some(0.0), Some(3.0)] {
-            for (s, t) in [(None, Some("de")), (Some("DE"), Some("DE")), (Some("Größe_1%"), None), (Some(""), Some("x"))]
+            for (s, t) in
+                [(None, Some("de")), (Some("DE"), Some("DE")), (Some("Größe_1%"), None), (Some(""), Some("x"))]
             {
                 for f in [None, Some(true), Some(false)] {
                     let i = if a.is_none() { None } else { Some(AS_OF - 86_400 * rows.len() as i64 / 2) };
@@ -58,23 +59,20 @@ fn table(rows: &[Row]) -> UserTable {
     for (name, is) in schema().iter() {
         let cells = || rows.iter().map(move |row| row[name].clone());
         match is {
-            ColumnType::Number => table.put_numbers(
-                name,
-                cells().map(|cell| if let Cell::Number(x) = cell { Some(x) } else { None }),
-            ),
+            ColumnType::Number => {
+                table.put_numbers(name, cells().map(|cell| if let Cell::Number(x) = cell { Some(x) } else { None }))
+            }
             ColumnType::Text => {
                 let texts: Vec<Option<String>> =
                     cells().map(|cell| if let Cell::Text(x) = cell { Some(x) } else { None }).collect();
                 table.put_texts(name, texts.iter().map(Option::as_deref))
             }
-            ColumnType::Boolean => table.put_booleans(
-                name,
-                cells().map(|cell| if let Cell::Boolean(x) = cell { Some(x) } else { None }),
-            ),
-            ColumnType::Instant => table.put_instants(
-                name,
-                cells().map(|cell| if let Cell::Instant(x) = cell { Some(x) } else { None }),
-            ),
+            ColumnType::Boolean => {
+                table.put_booleans(name, cells().map(|cell| if let Cell::Boolean(x) = cell { Some(x) } else { None }))
+            }
+            ColumnType::Instant => {
+                table.put_instants(name, cells().map(|cell| if let Cell::Instant(x) = cell { Some(x) } else { None }))
+            }
         }
         .unwrap();
     }
@@ -86,8 +84,7 @@ fn holding(text: &str) -> Vec<Row> {
     let rows = rows();
     let condition = Condition::parse(text, &schema()).unwrap_or_else(|fault| panic!("{text}: {fault}"));
     let holds = condition.holds(&table(&rows), "campaign.x.audience").unwrap();
-    let naive: Vec<bool> =
-        rows.iter().map(|row| value(&condition.0.node, row, AS_OF) == Cell::Boolean(true)).collect();
+    let naive: Vec<bool> = rows.iter().map(|row| value(&condition.0.node, row, AS_OF) == Cell::Boolean(true)).collect();
     assert_eq!(holds, naive, "{text}");
     rows.into_iter().zip(holds).filter(|(_, holds)| *holds).map(|(row, _)| row).collect()
 }

@@ -2,8 +2,8 @@
 
 use sqlparser::{
     ast::{
-        BinaryOperator, CeilFloorKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-        Ident, Spanned, UnaryOperator, Value, ValueWithSpan,
+        BinaryOperator, CeilFloorKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+        FunctionArguments, Ident, Spanned, UnaryOperator, Value, ValueWithSpan,
     },
     dialect::GenericDialect,
     parser::{Parser, ParserError},

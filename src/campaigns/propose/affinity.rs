@@ -80,8 +80,11 @@ impl Affinity<'_> {
     pub fn liked(&self, users: &BucketUsers, wanted: &[bool], items: &[u32], n: usize) -> Lists<(u32, f32)> {
         let model = self.scorer.model;
         let sellable = |item: &u32| self.shop.sellable[*item as usize];
-        let numbers: Vec<u32> =
-            items.iter().filter(|item| sellable(item)).filter_map(|item| self.shop.model_items[*item as usize]).collect();
+        let numbers: Vec<u32> = items
+            .iter()
+            .filter(|item| sellable(item))
+            .filter_map(|item| self.shop.model_items[*item as usize])
+            .collect();
         let numbers: Vec<u32> = numbers.into_iter().filter(|number| (*number as usize) < model.n_items()).collect();
         let tile = model.tile();
         let ranges = ranges(&numbers, tile.n_items.clamp(1, 4_096));

@@ -41,12 +41,7 @@ pub(super) fn new_items(shop: &Shop) -> Vec<NewGroup> {
 /// New items of the user's favourite categories and brands, where their shares add up to `min_share`.
 ///
 /// Score of an item: share of its category plus share of its brand; of a member: the sum over the items written about.
-pub(super) fn new_arrivals(
-    of: &Proposer<'_>,
-    users: &BucketUsers,
-    user: usize,
-    min_share: f64,
-) -> Option<Proposal> {
+pub(super) fn new_arrivals(of: &Proposer<'_>, users: &BucketUsers, user: usize, min_share: f64) -> Option<Proposal> {
     let (categories, brands) = (users.favourite_categories.of(user), users.favourite_brands.of(user));
     let share = |favourites: &[(u32, f32)], number: Option<u32>| {
         let found = favourites.iter().find(|(known, _)| Some(*known) == number);
@@ -117,12 +112,7 @@ pub(super) fn price_drop(
 /// Items looked at or in the cart within the last days, not owned, that were sold out and can be sold again.
 ///
 /// Score of an item: the weight of what the user did with it; of a member: the sum over the items written about.
-pub(super) fn back_in_stock(
-    of: &Proposer<'_>,
-    users: &BucketUsers,
-    user: usize,
-    within_days: f64,
-) -> Option<Proposal> {
+pub(super) fn back_in_stock(of: &Proposer<'_>, users: &BucketUsers, user: usize, within_days: f64) -> Option<Proposal> {
     let earlier = of.shop.earlier.as_ref()?;
     let mut items: Vec<(u32, f32)> = users
         .pairs

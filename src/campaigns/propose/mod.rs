@@ -159,9 +159,8 @@ impl<'a> Proposer<'a> {
 
     /// Whether an instant lies `min_hours` to `within_days` back.
     fn is_recent(&self, at: Option<Stamp>, min_hours: f64, within_days: f64) -> bool {
-        at.and_then(|at| self.age(at)).is_some_and(|age| {
-            f64::from(age) >= min_hours * 3_600.0 && f64::from(age) <= within_days * f64::from(DAY)
-        })
+        at.and_then(|at| self.age(at))
+            .is_some_and(|age| f64::from(age) >= min_hours * 3_600.0 && f64::from(age) <= within_days * f64::from(DAY))
     }
 
     fn is_sellable(&self, item: u32) -> bool {

@@ -85,18 +85,16 @@ pub(super) fn replenishment(
 /// What goes with the items bought in the last `within_days` and is not owned.
 ///
 /// Score of an item: how strongly it goes with one of them, at most; of a member: the sum over the items written about.
-pub(super) fn cross_sell(
-    of: &Proposer<'_>,
-    users: &BucketUsers,
-    user: usize,
-    within_days: f64,
-) -> Option<Proposal> {
+pub(super) fn cross_sell(of: &Proposer<'_>, users: &BucketUsers, user: usize, within_days: f64) -> Option<Proposal> {
     let mut newest: Option<(Stamp, u32)> = None;
     // (item, score, the purchase it goes with).
     let mut found: Vec<(u32, f32, Stamp, u32)> = Vec::new();
     for (item, pair) in users.pairs.of(user) {
         let named = of.filter.as_ref().is_none_or(|filter| filter[item as usize]);
-        if !named || pair.bought.days == 0 || !pair.is_owned() || !of.is_recent(Some(pair.bought.last), 0.0, within_days)
+        if !named
+            || pair.bought.days == 0
+            || !pair.is_owned()
+            || !of.is_recent(Some(pair.bought.last), 0.0, within_days)
         {
             continue;
         }

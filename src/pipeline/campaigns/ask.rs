@@ -250,8 +250,7 @@ pub fn why(run: &Run, user: &str) -> Result<Vec<WhyCampaign>, PipelineError> {
     }
     let nothing = IdTable::new();
     let shop = Shop::new(nothing.clone(), Catalog::absent(0), &nothing, &RecommendConfig::default(), as_of)?;
-    let files =
-        UserFiles { profiles: file(run, "profiles", bucket)?, interactions: None, recommendations: None };
+    let files = UserFiles { profiles: file(run, "profiles", bucket)?, interactions: None, recommendations: None };
     let users = read_users(&files, &wanted, &UserIndex::new(&shop, Vec::new()))?;
     let at = users.ids.position(user).ok_or_else(|| PipelineError::Unknown {
         what: "user",
@@ -284,9 +283,8 @@ fn line(campaign: &Planned, step: &str, text: String) -> WhyCampaign {
 
 /// He did not match: because of the audience, or of the rule.
 fn outside(campaign: &Planned, users: &crate::campaigns::BucketUsers, user: usize) -> WhyCampaign {
-    let rule = || {
-        line(campaign, "rule", format!("what {} asks for does not apply to him", campaign.config.kind.name()))
-    };
+    let rule =
+        || line(campaign, "rule", format!("what {} asks for does not apply to him", campaign.config.kind.name()));
     let Some(audience) = &campaign.audience else { return rule() };
     let shown = || {
         let columns = audience.columns().iter().map(|name| format!("{name} is {}", users.table.show(name, user)));
@@ -326,7 +324,11 @@ fn inside(run: &Run, campaign: &Planned, step: &StepRow, user: &str) -> Result<W
                 Ok(found.is_none())
             })?;
             return Ok(match found {
-                None => line(campaign, "size", format!("beyond the {} of campaign.{}.size", own.size.unwrap_or(0), own.name)),
+                None => line(
+                    campaign,
+                    "size",
+                    format!("beyond the {} of campaign.{}.size", own.size.unwrap_or(0), own.name),
+                ),
                 Some(member) => WhyCampaign {
                     is_member: true,
                     rank: Some(member.rank),

@@ -72,8 +72,7 @@ impl<'a> Reading<'a> {
 
     /// With what the plan asks of users.
     pub(super) fn of(self, plan: &Plan, shop: &'a Shop) -> UserReading<'a> {
-        let roles: Vec<(String, Role)> =
-            self.inputs.kinds.iter().map(|kind| (kind.name.clone(), kind.role)).collect();
+        let roles: Vec<(String, Role)> = self.inputs.kinds.iter().map(|kind| (kind.name.clone(), kind.role)).collect();
         UserReading {
             index: UserIndex::new(shop, roles),
             wanted: wanted(plan),
@@ -213,4 +212,3 @@ fn spill(
     }
     Ok(paths)
 }
-

@@ -16,7 +16,11 @@ use crate::{
     recommendations::{Arm, ListBatch, MemberBatch},
 };
 
-use super::{CampaignInputs, buckets::{Reading, Selected}, past::Past};
+use super::{
+    CampaignInputs,
+    buckets::{Reading, Selected},
+    past::Past,
+};
 use crate::pipeline::PipelineError;
 
 /// Files that are merged at once.
@@ -83,7 +87,8 @@ pub(super) fn write_all(
         let funnel = &mut selected.funnels[at];
         let name = campaign.config.name.as_str();
         let files = std::mem::take(&mut selected.spilled[at]);
-        let mut list = List { name, out: MemberWriter::create(inputs.run.file(&campaign_path(name, 0)?)?)?, rows: Vec::new() };
+        let mut list =
+            List { name, out: MemberWriter::create(inputs.run.file(&campaign_path(name, 0)?)?)?, rows: Vec::new() };
         merge_files(files, campaign.config.size, funnel, &mut |rank, placed| {
             contacted.entry(placed.bucket).or_default().push((placed.row.place, at as u16, placed.row.arm()));
             list.push(rank, placed.row)
@@ -178,8 +183,7 @@ fn write_log(
         let mut rows = past.rows(bucket)?;
         if let Some(own) = contacted.get(&bucket) {
             let name = bucket_path("profiles", bucket);
-            let absent =
-                || ArtifactError::NoSuchFile { run: inputs.run.partial_dir().to_owned(), path: name.clone() };
+            let absent = || ArtifactError::NoSuchFile { run: inputs.run.partial_dir().to_owned(), path: name.clone() };
             let ids = read_user_ids(&reading.file(&name)?.ok_or_else(absent)?)?;
             rows.extend(own.iter().map(|&(user, campaign, arm)| ContactRow {
                 user: ids.get(user as usize).to_owned(),

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use ask::{CampaignLine, Exported, Member, Overlap, WhyCampaign, export, list, members, overlap, preview, why};
+pub use ask::{
+    CampaignLine, Exported, Member, MemberItem, Overlap, WhyCampaign, export, list, members, overlap, preview, why,
+};
 pub use measure::{Measurement, measure_campaigns};
 
 use crate::{
@@ -85,12 +87,12 @@ pub(super) fn make_campaigns(
     let mut done = CampaignsDone::default();
     let past = past::find(inputs, &plan, &mut done)?;
     let shop = shop::open(inputs, &plan, &past, &mut done)?;
-    let n_users = config.interactions.n_buckets as u64;
-    let selected = stages.run("campaigns", Some(n_users), "buckets", |on| {
+    let n_buckets = config.interactions.n_buckets as u64;
+    let selected = stages.run("campaigns", Some(n_buckets), "buckets", |on| {
         let affinity = plan
             .any(|rule| matches!(rule, Rule::ItemAffinity { .. }))
             .then(|| Affinity { scorer: scorer(inputs.model), shop: &shop });
-        buckets::select_all(inputs, &plan, &shop, &past, affinity, on).map(|selected| (selected, n_users))
+        buckets::select_all(inputs, &plan, &shop, &past, affinity, on).map(|selected| (selected, n_buckets))
     })?;
     done.overlap.clone_from(&selected.overlap);
     let funnels = stages.run("campaign lists", None, "members", |_| {

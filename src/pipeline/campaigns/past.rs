@@ -49,11 +49,7 @@ fn night_of(run: &Run) -> Option<u32> {
 }
 
 /// Looks through the runs of the same place.
-pub(super) fn find(
-    inputs: &CampaignInputs<'_>,
-    plan: &Plan,
-    done: &mut CampaignsDone,
-) -> Result<Past, PipelineError> {
+pub(super) fn find(inputs: &CampaignInputs<'_>, plan: &Plan, done: &mut CampaignsDone) -> Result<Past, PipelineError> {
     let config = inputs.config;
     let log_days = LOG_DAYS.max(config.campaigns.longest_cap_days(&config.campaign));
     let mut past = Past { tonight: inputs.as_of.map(Stamp::day), contacts: None, assortment: None, log_days };

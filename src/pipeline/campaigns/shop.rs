@@ -65,11 +65,7 @@ fn write_assortment(inputs: &CampaignInputs<'_>, ids: &IdTable, catalog: &Catalo
 }
 
 /// What the catalogue said earlier, by item of the shop.
-fn earlier(
-    inputs: &CampaignInputs<'_>,
-    past: &Past,
-    items: &IdTable,
-) -> Result<Option<EarlierCatalog>, PipelineError> {
+fn earlier(inputs: &CampaignInputs<'_>, past: &Past, items: &IdTable) -> Result<Option<EarlierCatalog>, PipelineError> {
     let config = inputs.config;
     let (ids, catalog) = match (&config.campaigns.earlier_catalog, &past.assortment) {
         (Some(path), _) => {
@@ -101,9 +97,8 @@ fn complements(inputs: &CampaignInputs<'_>, shop: &Shop) -> Result<Complements, 
             for row in 0..table.len() {
                 let Some(item) = shop.items.position(table.key(row)) else { continue };
                 let entries = table.items(row).zip(table.scores(row));
-                lists[item] = entries
-                    .filter_map(|(other, &score)| Some((shop.items.position(other)? as u32, score)))
-                    .collect();
+                lists[item] =
+                    entries.filter_map(|(other, &score)| Some((shop.items.position(other)? as u32, score))).collect();
             }
         }
     }
