@@ -12,9 +12,9 @@
 //! ```text
 //! 6  main.rs, cli                            parse, dispatch, print, exit code
 //! 5  pipeline                                the order of the work
-//! 4  events, catalog, artifacts, publish,
-//!    report, synth, exchange                 formats: every row that enters or leaves
-//! 3  storage                                 bytes in local files and S3 objects
+//! 4  events, customers, catalog, artifacts,
+//!    publish, report, synth, exchange        formats: every row that enters or leaves
+//! 3  storage, sql                            bytes in local files and S3 objects, rows of database servers
 //! 2  recommendations, evaluation, tuning     pure
 //! 1  interactions, model                     pure
 //! 0  ids, linalg                             pure
@@ -28,6 +28,7 @@ pub mod artifacts;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod customers;
 pub mod evaluation;
 pub mod events;
 pub mod exchange;
@@ -39,6 +40,7 @@ pub mod pipeline;
 pub mod publish;
 pub mod recommendations;
 pub mod report;
+pub mod sql;
 pub mod storage;
 pub mod synth;
 pub mod telemetry;

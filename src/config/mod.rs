@@ -16,6 +16,7 @@ pub use template::TEMPLATE;
 use crate::{
     artifacts::RunsRoot,
     catalog::CatalogConfig,
+    customers::CustomersConfig,
     evaluation::EvaluationConfig,
     events::{EventsConfig, OrdersConfig, PurchaseSource, parse_instant},
     interactions::{EventTypes, InteractionsConfig, Kind, Role, kinds},
@@ -36,6 +37,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// Order lines, where they count as purchases.
     pub orders: OrdersConfig,
+    /// Who may be written to, and what the shop knows of them.
+    pub customers: CustomersConfig,
     /// What events weigh; empty for the preset's table.
     pub event_types: EventTypes,
     /// How events become interactions.
@@ -95,6 +98,7 @@ impl Config {
         }
         self.events.check("events")?;
         self.orders.check("orders")?;
+        self.customers.check("customers")?;
         self.interactions.check("interactions")?;
         let kinds = self.kinds()?;
         self.check_types(&kinds)?;
@@ -147,6 +151,12 @@ impl Config {
                     ));
                 }
                 _ => {}
+            }
+            if !self.orders.refund_statuses.is_empty() && !kinds.iter().any(|kind| kind.role == Role::Refund) {
+                return Err(format!(
+                    "orders.refund_statuses needs an event type with role refund; there are {}",
+                    names()
+                ));
             }
         }
         if let Some(name) =

@@ -18,6 +18,7 @@ pub(super) struct EventArrays {
     pub event_id: Option<ArrayRef>,
     pub quantity: Option<ArrayRef>,
     pub price: Option<ArrayRef>,
+    pub group: Option<ArrayRef>,
 }
 
 /// A leaf array, and for each of its elements the row of the batch it came from (`None`: one to one).
@@ -55,6 +56,7 @@ impl EventArrays {
             event_id: may(&columns.event_id)?,
             quantity: may(&columns.quantity)?,
             price: may(&columns.price)?,
+            group: may(&columns.group)?,
             item_id: item.array,
         })
     }

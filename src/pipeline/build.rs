@@ -22,6 +22,7 @@ use super::{
     model_files::{save_model, scorer},
     number_items,
     observer::Stages,
+    people,
     seal::{Built, seal},
     training::train_observed,
 };
@@ -51,8 +52,13 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         // It is read after the events; that it is missing should not wait so long.
         storage.list(std::slice::from_ref(path), &[".parquet", ".csv"]).map_err(CatalogError::from)?;
     }
-    let scan = read(config, &kinds, &storage, options, &mut stages)?;
-    let inputs = stages.run("checksum inputs", None, "bytes", |_| checksums(config, &storage, &scan.objects))?;
+    let customers = people::read(config, &storage, &mut stages)?;
+    let mut scan = read(config, &kinds, &storage, options, &mut stages)?;
+    scan.objects.extend(people::objects(customers.as_ref()));
+    let mut inputs = stages.run("checksum inputs", None, "bytes", |_| checksums(config, &storage, &scan.objects))?;
+    let tables = people::tables(&scan, customers.as_ref());
+    people::add_tables(&mut inputs, &tables);
+    let source_warnings = people::source_warnings(&scan, customers.as_ref());
     let (shards, scan) = scan.split();
     let (all_items, item_places) = number_items(&shards);
     let (all_catalog, catalog_report) = stages.run("read catalogue", None, "rows", |_| {
@@ -71,6 +77,7 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         since: scan.since,
         decay: &decay,
         trend: scan.as_of.map(|as_of| TrendWindows::new(as_of, trending.days, trending.baseline_days)),
+        sessions_by_id: config.events.has_session_column(),
     };
     let item_facts = ItemFacts::new(all_items.len());
     let buckets = BucketWriter {
@@ -81,6 +88,7 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         as_of: scan.as_of,
         n_examples: config.build.example_users,
         examples: Mutex::default(),
+        buyers: Mutex::default(),
     };
     let n_accepted = scan.counts.accepted;
     let (cells, left_out) = stages.run("aggregate", Some(n_accepted), "events", |_| {
@@ -89,7 +97,9 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
             buckets.write(bucket, pairs)
         };
         let keep_times = config.model.needs_times();
-        aggregate_buckets(shards, &item_places, &aggregation, keep_times, &on_bucket).map(|done| (done, n_accepted))
+        let done = aggregate_buckets(shards, &item_places, &aggregation, keep_times, &on_bucket)?;
+        buckets.complete_profiles()?;
+        Ok::<_, PipelineError>((done, n_accepted))
     })?;
     let examples = buckets.examples.into_inner().expect("no writer panics while it holds the lock");
     let (interactions, assembled) = stages.run("assemble", None, "interactions", |_| {
@@ -166,6 +176,9 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         cells_by_user: interactions.weights.indptr.windows(2).map(|row| (row[1] - row[0]) as u64).collect(),
         items,
         catalog_report,
+        customers: customers.map(|customers| customers.report),
+        tables,
+        source_warnings,
         n_eligible: rules.n_eligible(),
         warnings,
         losses,

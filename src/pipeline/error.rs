@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::{
     artifacts::ArtifactError,
     catalog::CatalogError,
+    customers::CustomersError,
     events::{Counts, EventsError, Reason},
     exchange::ExchangeError,
     model::ModelError,
@@ -29,6 +30,9 @@ pub enum PipelineError {
     /// Reading the catalogue.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// Reading customers.
+    #[error(transparent)]
+    Customers(#[from] CustomersError),
     /// Reading bytes.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -109,6 +113,7 @@ impl PipelineError {
         match self {
             Self::Events(error) => error.hint(),
             Self::Catalog(error) => error.hint().map(str::to_owned),
+            Self::Customers(error) => error.hint(),
             Self::Storage(error) => error.hint().map(str::to_owned),
             Self::Artifact(ArtifactError::RunExists { path, .. }) if path.starts_with("s3:") => {
                 Some("give another name with --run, or remove what lies under that address, its manifest.json first".into())

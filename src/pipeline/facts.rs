@@ -5,9 +5,11 @@ use jiff::Timestamp;
 use crate::{
     artifacts::ItemTable,
     catalog::CatalogReport,
+    customers::CustomersReport,
     events::Counts,
     interactions::{Assembled, Kind, LeftOut, Stamp},
     recommendations::{RuleWarning, SimilarCounts},
+    sql::TableRead,
 };
 
 use super::{
@@ -47,6 +49,11 @@ pub(super) struct Facts {
     pub(super) cells_by_user: Vec<u64>,
     pub(super) items: ItemTable,
     pub(super) catalog_report: CatalogReport,
+    pub(super) customers: Option<CustomersReport>,
+    /// Tables of read replicas, with what each was read as.
+    pub(super) tables: Vec<(&'static str, TableRead)>,
+    /// What to know of sources that were read late, or not at all.
+    pub(super) source_warnings: Vec<String>,
     pub(super) n_eligible: usize,
     pub(super) warnings: Vec<RuleWarning>,
     pub(super) losses: Vec<(usize, f64)>,

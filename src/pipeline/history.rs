@@ -1,17 +1,19 @@
 //! What a bucket leaves in the run directory before all but its cells is dropped, and the example users.
 
-use std::sync::Mutex;
+use std::{fs, sync::Mutex};
+
+use rayon::prelude::*;
 
 use crate::{
-    artifacts::{INTERACTIONS, ProfileRows, RunWriter, bucket_path, write_history, write_profiles},
+    artifacts::{INTERACTIONS, ProfileRows, RunWriter, bucket_path, complete_profiles, write_history, write_profiles},
     ids::{IdTable, id_hash},
-    interactions::{BucketPairs, Kind, Role, Stamp, favourite_categories},
+    interactions::{BucketPairs, Buyers, Kind, RfmThresholds, Role, Stamp, favourites},
     recommendations::Catalog,
 };
 
 use super::PipelineError;
 
-/// Favourite categories kept in a profile.
+/// Favourite categories, and brands, kept in a profile.
 const N_FAVOURITES: usize = 5;
 
 /// Fewest and most pairs of a user that makes a good example.
@@ -36,6 +38,8 @@ pub(super) struct BucketWriter<'a> {
     pub(super) as_of: Option<Stamp>,
     pub(super) n_examples: usize,
     pub(super) examples: Mutex<Vec<Example>>,
+    /// The buyers of the buckets that are written, by bucket.
+    pub(super) buyers: Mutex<Vec<(usize, Buyers)>>,
 }
 
 impl BucketWriter<'_> {
@@ -44,21 +48,46 @@ impl BucketWriter<'_> {
         let is_purchase: Vec<bool> = self.kinds.iter().map(|kind| kind.role == Role::Purchase).collect();
         let file = self.run.file(&bucket_path(INTERACTIONS, bucket))?;
         write_history(file, pairs, self.items, &names, self.as_of.is_some())?;
-        let favourites = favourite_categories(pairs, &self.catalog.categories, N_FAVOURITES);
+        let scratch = self.scratch(bucket);
+        if let Some(folder) = scratch.parent() {
+            fs::create_dir_all(folder).map_err(|source| PipelineError::Write { path: folder.to_owned(), source })?;
+        }
         write_profiles(
-            self.run.file(&bucket_path("profiles", bucket))?,
+            &scratch,
             &ProfileRows {
                 users: &pairs.users,
                 profiles: &pairs.profiles,
-                favourites: &favourites,
+                favourite_categories: &favourites(pairs, &self.catalog.categories, N_FAVOURITES),
                 category_names: &self.catalog.category_names,
+                favourite_brands: &favourites(pairs, &self.catalog.brands, N_FAVOURITES),
+                brand_names: &self.catalog.brand_names,
+                items: self.items,
                 kinds: &names,
                 is_purchase: &is_purchase,
                 as_of: self.as_of,
             },
         )?;
+        let buyers = Buyers::of(&pairs.profiles);
+        self.buyers.lock().expect("no writer panics while it holds the lock").push((bucket, buyers));
         self.pick_examples(pairs);
         Ok(())
+    }
+
+    /// Where a bucket's profiles wait for the fifths of all buyers.
+    fn scratch(&self, bucket: usize) -> std::path::PathBuf {
+        self.run.partial_dir().join(".profiles").join(format!("bucket-{bucket:03}.parquet"))
+    }
+
+    /// Completes the profiles of all buckets, once all are written.
+    pub(super) fn complete_profiles(&self) -> Result<(), PipelineError> {
+        let buyers = self.buyers.lock().expect("no writer panics while it holds the lock");
+        let thresholds = RfmThresholds::of(buyers.iter().map(|(_, buyers)| buyers));
+        buyers.par_iter().with_max_len(1).try_for_each(|(bucket, buyers)| {
+            let file = self.run.file(&bucket_path("profiles", *bucket))?;
+            complete_profiles(&self.scratch(*bucket), file, buyers, thresholds.as_ref()).map(drop)
+        })?;
+        let folder = self.run.partial_dir().join(".profiles");
+        fs::remove_dir(&folder).map_err(|source| PipelineError::Write { path: folder, source })
     }
 
     /// Keeps the users with the smallest hashes: the same ones for any order of buckets.

@@ -15,13 +15,14 @@ use super::{
     PipelineError,
     facts::Facts,
     observer::Stages,
+    people,
     report_data::report_data,
     summary::{Summary, left_aside, summary},
 };
 
 /// Config keys that do not determine the result.
-const OBSERVED_KEYS: [&str; 8] =
-    ["build", "events.paths", "orders.paths", "catalog.path", "evaluation", "publish", "s3", "tune"];
+const OBSERVED_KEYS: [&str; 9] =
+    ["build", "events.paths", "orders.paths", "customers.paths", "catalog.path", "evaluation", "publish", "s3", "tune"];
 
 /// A finished build.
 #[derive(Debug)]
@@ -116,6 +117,9 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
             ("trending", facts.n_trending),
         ],
     );
+    for (table, entries) in facts.customers.iter().flat_map(people::counts) {
+        put(table, entries);
+    }
     let losses: Vec<Value> = facts.losses.iter().map(|(_, loss)| json!(loss)).collect();
     let model = config.model.kind.name();
     let content = Content {
@@ -133,6 +137,7 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
         n_threads: rayon::current_num_threads(),
         config: config_observed,
         inputs: facts.inputs.observed.clone(),
+        notes: people::notes(&facts.tables),
         ..Observed::default()
     };
     (content, observed)

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{config::Config, report::Stage, telemetry::peak_memory_bytes};
 
-use super::facts::Facts;
+use super::{facts::Facts, people};
 
 /// What a build did, in numbers.
 #[derive(Debug, Clone, Serialize)]
@@ -148,6 +148,13 @@ fn warnings(config: &Config, facts: &Facts) -> Vec<String> {
         let n = catalog.unreadable_available;
         say(n, format!("{n} availabilities of the catalogue are not understood; those items count as not available"));
     }
+    warnings.extend(facts.source_warnings.iter().cloned());
+    warnings.extend(facts.customers.iter().flat_map(people::warnings));
+    let mut say = |n: u64, text: String| {
+        if n > 0 {
+            warnings.push(text);
+        }
+    };
     let n = facts.lists.counts.n_nan;
     say(n, format!("{n} scores were not numbers and were left out"));
     let n = facts.counts.bad_amounts;

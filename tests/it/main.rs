@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod build;
+mod customers;
 mod evaluate;
 mod faults;
 mod floors;
@@ -15,6 +16,7 @@ mod ingest;
 mod item_lists;
 mod kill;
 mod mutated_input;
+mod profiles;
 mod publish_sql;
 mod readers;
 mod report;
