@@ -43,6 +43,7 @@ fn ingest(config: &Config) -> Interactions {
         kinds: &kinds,
         n_buckets: config.interactions.n_buckets,
         now: Stamp(u32::MAX),
+        bucket: None,
     };
     let (shards, scan) = scan(&input, &|_| {}).unwrap().split();
     let (items, places) = number_items(&shards);

@@ -87,6 +87,14 @@ pub enum ArtifactError {
         /// What does not fit.
         reason: String,
     },
+    /// A stage of a distributed build was asked for before the one it needs.
+    #[error("{task} is not done: there is no {path}")]
+    NotDone {
+        /// Stage and bucket.
+        task: String,
+        /// What would say that it is.
+        path: PathBuf,
+    },
     /// A manifest of a format this program does not know.
     #[error("{path} has format version {found}, this program reads {known}")]
     UnknownFormat {

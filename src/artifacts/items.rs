@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use crate::{ids::IdTable, recommendations::Catalog};
 
 use super::{
-    ArtifactError, FileEntry, HashingFile, Run,
+    ArtifactError, FileEntry, HashingFile, ReadFiles, Run,
     list_writer::strings,
     parquet_io::{RowFile, decode, next_batch},
 };
@@ -88,17 +88,23 @@ impl Run {
     /// # Errors
     /// When the file is absent or damaged.
     pub fn items(&self) -> Result<ItemTable, ArtifactError> {
-        let bytes = self.read(ITEMS)?;
-        let path = self.path().join(ITEMS);
-        let mut reader = decode(&path, || ParquetRecordBatchReaderBuilder::try_new(bytes)?.build())?;
-        let mut columns = Columns::default();
-        while let Some(batch) = next_batch(&path, &mut reader)? {
-            columns
-                .add(&batch)
-                .ok_or_else(|| ArtifactError::damaged(&path, "a column is absent or of another type"))?;
-        }
-        Ok(columns.finish())
+        read_items(self, ITEMS)
     }
+}
+
+/// Reads what [`write_items`] wrote.
+///
+/// # Errors
+/// When the file is absent or damaged.
+pub fn read_items(files: &dyn ReadFiles, path: &str) -> Result<ItemTable, ArtifactError> {
+    let bytes = files.read(path)?;
+    let path = files.name_of(path);
+    let mut reader = decode(&path, || ParquetRecordBatchReaderBuilder::try_new(bytes)?.build())?;
+    let mut columns = Columns::default();
+    while let Some(batch) = next_batch(&path, &mut reader)? {
+        columns.add(&batch).ok_or_else(|| ArtifactError::damaged(&path, "a column is absent or of another type"))?;
+    }
+    Ok(columns.finish())
 }
 
 #[derive(Default)]

@@ -159,7 +159,8 @@ impl Manifest {
 }
 
 /// SHA-256 of a value's canonical JSON: keys sorted, no spaces, numbers to 12 significant digits.
-fn canonical_sha256(mut value: Value) -> String {
+#[must_use]
+pub fn canonical_sha256(mut value: Value) -> String {
     round_numbers(&mut value);
     let mut text = String::new();
     write_canonical(&value, &mut text);

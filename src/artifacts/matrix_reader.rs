@@ -18,7 +18,7 @@ use parquet::arrow::{
 use crate::{ids::IdTable, interactions::Csr};
 
 use super::{
-    ArtifactError, Run,
+    ArtifactError, ReadFiles,
     matrices::{FACTORS, ID, NEIGHBOURS, SCORE, WEIGHT, dense_schema, ids_schema, scores_schema, sparse_schema},
     parquet_io::{decode, metadata, next_batch},
 };
@@ -30,16 +30,16 @@ const BATCH_ROWS: usize = 8_192;
 ///
 /// # Errors
 /// When the file is absent or damaged; so for the other readers here.
-pub fn read_ids(run: &Run, path: &str) -> Result<IdTable, ArtifactError> {
-    MatrixFile::open(run, path, false, |_| Some(ids_schema(&DataType::Utf8View)))?.ids()
+pub fn read_ids(files: &dyn ReadFiles, path: &str) -> Result<IdTable, ArtifactError> {
+    MatrixFile::open(files, path, false, |_| Some(ids_schema(&DataType::Utf8View)))?.ids()
 }
 
 /// Reads one number an id, as [`write_scores`](super::write_scores) wrote them.
 ///
 /// # Errors
 /// As [`read_ids`].
-pub fn read_scores(run: &Run, path: &str) -> Result<(IdTable, Vec<f32>), ArtifactError> {
-    let mut file = MatrixFile::open(run, path, false, |_| Some(scores_schema(&DataType::Utf8View)))?;
+pub fn read_scores(files: &dyn ReadFiles, path: &str) -> Result<(IdTable, Vec<f32>), ArtifactError> {
+    let mut file = MatrixFile::open(files, path, false, |_| Some(scores_schema(&DataType::Utf8View)))?;
     let (mut ids, mut scores) = (IdTable::new(), Vec::new());
     while let Some(batch) = file.next()? {
         file.push_ids(&batch, &mut ids)?;
@@ -54,10 +54,10 @@ pub fn read_scores(run: &Run, path: &str) -> Result<(IdTable, Vec<f32>), Artifac
 ///
 /// # Errors
 /// As [`read_ids`].
-pub fn read_dense(run: &Run, path: &str) -> Result<(IdTable, Array2<f32>), ArtifactError> {
+pub fn read_dense(files: &dyn ReadFiles, path: &str) -> Result<(IdTable, Array2<f32>), ArtifactError> {
     let mut width = 0;
     let mut file =
-        MatrixFile::open(run, path, false, |found| match found.field_with_name(FACTORS).ok()?.data_type() {
+        MatrixFile::open(files, path, false, |found| match found.field_with_name(FACTORS).ok()?.data_type() {
             DataType::FixedSizeList(_, n_columns) => {
                 width = usize::try_from(*n_columns).ok()?;
                 Some(dense_schema(&DataType::Utf8View, *n_columns))
@@ -82,20 +82,24 @@ pub fn read_dense(run: &Run, path: &str) -> Result<(IdTable, Array2<f32>), Artif
 ///
 /// # Errors
 /// As [`read_ids`]; also when a neighbour is not among the columns.
-pub fn read_sparse(run: &Run, path: &str, columns: Option<&IdTable>) -> Result<(IdTable, Csr), ArtifactError> {
+pub fn read_sparse(
+    files: &dyn ReadFiles,
+    path: &str,
+    columns: Option<&IdTable>,
+) -> Result<(IdTable, Csr), ArtifactError> {
     // Neighbours as a dictionary: each id is looked up once a row group, not once a cell.
     let neighbour = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let schema = sparse_schema(&DataType::Utf8View, &neighbour);
     let row_ids = match columns {
         Some(_) => None,
-        None => Some(MatrixFile::open(run, path, true, |_| Some(schema.clone()))?.ids()?),
+        None => Some(MatrixFile::open(files, path, true, |_| Some(schema.clone()))?.ids()?),
     };
     let numbering = columns.or(row_ids.as_ref()).map_or_else(HashMap::new, |ids| {
         let mut numbering: HashMap<&str, u32> = HashMap::with_capacity(ids.len());
         numbering.extend(ids.iter().zip(0u32..));
         numbering
     });
-    let mut file = MatrixFile::open(run, path, false, |_| Some(schema))?;
+    let mut file = MatrixFile::open(files, path, false, |_| Some(schema))?;
     let mut ids = IdTable::new();
     let mut matrix = Csr::empty(0, numbering.len());
     let mut known: Option<(ArrayRef, Vec<u32>)> = None;
@@ -140,13 +144,13 @@ impl MatrixFile {
     /// Opens a file with the columns that `schema` chooses, given those that are there; `only_ids` leaves out all but
     /// the first.
     fn open(
-        run: &Run,
+        files: &dyn ReadFiles,
         path: &str,
         only_ids: bool,
         schema: impl FnOnce(&Schema) -> Option<Schema>,
     ) -> Result<Self, ArtifactError> {
-        let bytes = run.read(path)?;
-        let path = run.path().join(path);
+        let bytes = files.read(path)?;
+        let path = files.name_of(path);
         let found = decode(&path, || ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new()))?;
         let wanted = schema(found.schema())
             .ok_or_else(|| ArtifactError::damaged(&path, "it does not hold a matrix of the expected kind"))?;

@@ -10,10 +10,11 @@
 //! runs/.trash/           pruned runs on their way out
 //! ```
 //!
-//! On S3 there is no rename: see `remote/`.
+//! On S3 there is no rename: see `remote/`. What the tasks of a distributed build leave for one another: see `work/`.
 
 mod diff;
 mod error;
+mod files;
 mod hashing;
 mod history;
 mod items;
@@ -36,16 +37,20 @@ mod run_writer;
 mod runs_root;
 mod trial_journal;
 mod verify;
+mod work;
 
 pub use diff::{CountChange, DiffOptions, ItemMove, ListDiff, RunDiff, UserMove, ValueChange, diff};
 pub use error::ArtifactError;
+pub use files::{ReadFiles, WriteFiles};
 pub use hashing::{FileEntry, HashingFile};
 pub use history::{HistoryPair, INTERACTIONS, UserHistory, write_history};
-pub use items::{ITEMS, ItemTable, write_items};
+pub use items::{ITEMS, ItemTable, read_items, write_items};
 pub use list_format::bucket_path;
 pub use list_reader::{FoundList, ListReader, ListTable};
 pub use list_writer::ListWriter;
-pub use manifest::{Content, FORMAT_VERSION, InputContent, InputObserved, Manifest, Observed, split_config};
+pub use manifest::{
+    Content, FORMAT_VERSION, InputContent, InputObserved, Manifest, Observed, canonical_sha256, split_config,
+};
 pub use matrices::{write_dense, write_ids, write_scores, write_sparse};
 pub use matrix_reader::{read_dense, read_ids, read_scores, read_sparse};
 pub use members::{CAMPAIGNS, MemberReader, MemberTable, MemberWriter, campaign_of, campaign_path};
@@ -53,7 +58,9 @@ pub use profile_reader::{ProfileReader, ProfileTable};
 pub use profiles::{ProfileRows, complete_profiles, write_profiles};
 pub use prune::{Pruned, prune};
 pub use run::{DamagedRun, Run, RunListing, list_runs, open_run};
+pub use run_name::check_run_name;
 pub use run_writer::RunWriter;
 pub use runs_root::RunsRoot;
 pub use trial_journal::TrialJournal;
 pub use verify::{Problem, Verification, verify};
+pub use work::{Committed, Done, Table, Task, TaskOutput, TaskWriter, Values, Work, write_table};

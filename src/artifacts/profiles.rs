@@ -4,7 +4,7 @@
 //! written: so a bucket's file is written without them, and completed when all buckets are. Finished column chunks are
 //! taken over as they are; only the new columns are encoded.
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{io::Write, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, Float32Array, Float64Array, ListArray, RecordBatch, StructArray, UInt32Array},
@@ -20,7 +20,7 @@ use parquet::{
     },
     column::writer::ColumnCloseResult,
     errors::ParquetError,
-    file::metadata::PageIndexPolicy,
+    file::{metadata::PageIndexPolicy, reader::ChunkReader},
 };
 
 use crate::{
@@ -76,46 +76,43 @@ fn list_of(fields: &Fields) -> FieldRef {
     Arc::new(Field::new("item", DataType::Struct(fields.clone()), false))
 }
 
-/// Writes the profiles of a bucket to a scratch file, all columns but those that [`complete_profiles`] adds.
+/// Encodes the profiles of a bucket, all columns but those that [`complete_profiles`] adds.
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn write_profiles(path: &Path, rows: &ProfileRows<'_>) -> Result<(), ArtifactError> {
-    let encode = |error: ParquetError| ArtifactError::encode(&path.display().to_string(), error);
+pub fn write_profiles<W: Write + Send>(out: W, name: &str, rows: &ProfileRows<'_>) -> Result<W, ArtifactError> {
+    let encode = |error: ParquetError| ArtifactError::encode(name, error);
     let batch = batch(rows).map_err(|error| encode(error.into()))?;
-    let file = File::create_new(path).map_err(ArtifactError::io("create", path))?;
     let write = || {
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties("user_id", &DICTIONARY)?))?;
+        let mut writer = ArrowWriter::try_new(out, batch.schema(), Some(properties("user_id", &DICTIONARY)?))?;
         writer.write(&batch)?;
-        writer.close()
+        writer.into_inner()
     };
-    write().map(drop).map_err(encode)
+    write().map_err(encode)
 }
 
-/// Writes the profiles of a bucket into the run, from the scratch file and with the columns `rfm_recency`,
-/// `rfm_frequency`, `rfm_monetary` and `rfm_tier`; the scratch file is removed.
+/// Writes the profiles of a bucket into the run, from what [`write_profiles`] has encoded and with the columns
+/// `rfm_recency`, `rfm_frequency`, `rfm_monetary` and `rfm_tier`.
 ///
 /// # Errors
-/// When the disk refuses, or the scratch file is not what was written.
+/// When the disk refuses, or `source` is not what was written.
 ///
-/// Cost: the scratch file is copied; a row group of the new columns is in memory.
-pub fn complete_profiles(
-    scratch: &Path,
+/// Cost: column chunks are copied; a row group of the new columns is in memory.
+pub fn complete_profiles<R: ChunkReader + 'static>(
+    source: &R,
     file: HashingFile,
     buyers: &Buyers,
     thresholds: Option<&RfmThresholds>,
 ) -> Result<FileEntry, ArtifactError> {
     let path = file.path().to_owned();
-    let source = File::open(scratch).map_err(ArtifactError::io("open", scratch))?;
     let (mut file, n_rows) =
-        append_columns(&source, file, buyers, thresholds).map_err(|error| ArtifactError::encode(&path, error))?;
-    std::fs::remove_file(scratch).map_err(ArtifactError::io("remove", scratch))?;
+        append_columns(source, file, buyers, thresholds).map_err(|error| ArtifactError::encode(&path, error))?;
     file.set_rows(n_rows);
     file.close()
 }
 
-fn append_columns(
-    source: &File,
+fn append_columns<R: ChunkReader + 'static>(
+    source: &R,
     file: HashingFile,
     buyers: &Buyers,
     thresholds: Option<&RfmThresholds>,

@@ -6,7 +6,10 @@ use super::ArtifactError;
 pub(super) const PARTIAL_SUFFIX: &str = ".partial";
 
 /// Run names are directory names that a shell, a URL and an S3 key take as they are.
-pub(super) fn check_run_name(name: &str) -> Result<(), ArtifactError> {
+///
+/// # Errors
+/// Another name, with what is wrong with it.
+pub fn check_run_name(name: &str) -> Result<(), ArtifactError> {
     let refuse = |reason| Err(ArtifactError::BadRunName { name: name.into(), reason });
     if name.is_empty() || name.len() > 128 {
         return refuse("it must have 1 to 128 characters");

@@ -47,6 +47,38 @@ struct Files {
 }
 
 impl Shared {
+    /// Opens a new file below `directory`; folders are made as needed.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        directory: &Path,
+        path: &str,
+        observed: bool,
+    ) -> Result<HashingFile, ArtifactError> {
+        let refuse = |reason| ArtifactError::BadFileName { path: path.into(), reason };
+        let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        if path.is_empty() || !plain || path.contains("//") || path.ends_with('/') {
+            return Err(refuse("not a relative path below the run directory"));
+        }
+        let full_path = directory.join(path);
+        {
+            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            if files.by_path.insert(path.to_owned(), (None, observed)).is_some() {
+                return Err(refuse("the run already has a file of that name"));
+            }
+        }
+        if let Some(folder) = full_path.parent() {
+            fs::create_dir_all(folder).map_err(ArtifactError::io("create directory", folder))?;
+        }
+        HashingFile::create(path.to_owned(), full_path, Arc::clone(self))
+    }
+
+    /// The files by path; all must be closed. `name`: whose they are.
+    pub(super) fn entries(&self, name: &str) -> Result<Vec<FileEntry>, ArtifactError> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        refuse_open(&files, name)?;
+        Ok(files.by_path.values().filter_map(|(entry, _)| entry.clone()).collect())
+    }
+
     /// Enters the finished file.
     pub(super) fn finished(&self, entry: FileEntry) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,25 +171,11 @@ impl RunWriter {
     }
 
     fn open(&self, path: &str, observed: bool) -> Result<HashingFile, ArtifactError> {
-        let refuse = |reason| ArtifactError::BadFileName { path: path.into(), reason };
-        let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-        if path.is_empty() || !plain || path.contains("//") || path.ends_with('/') {
-            return Err(refuse("not a relative path below the run directory"));
-        }
         if path == MANIFEST {
-            return Err(refuse("the manifest is written by the commit"));
+            let reason = "the manifest is written by the commit";
+            return Err(ArtifactError::BadFileName { path: path.into(), reason });
         }
-        let full_path = self.partial.join(path);
-        {
-            let mut files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
-            if files.by_path.insert(path.to_owned(), (None, observed)).is_some() {
-                return Err(refuse("the run already has a file of that name"));
-            }
-        }
-        if let Some(folder) = full_path.parent() {
-            fs::create_dir_all(folder).map_err(ArtifactError::io("create directory", folder))?;
-        }
-        HashingFile::create(path.to_owned(), full_path, Arc::clone(&self.shared))
+        self.shared.open(&self.partial, path, observed)
     }
 
     /// Makes the run appear. Locally: syncs every file and folder, writes the manifest last, renames the directory. On S3:
@@ -202,11 +220,7 @@ impl RunWriter {
 
     fn manifest(&self, mut content: Content, mut observed: Observed) -> Result<Manifest, ArtifactError> {
         let files = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let open: Vec<String> =
-            files.by_path.iter().filter(|(_, (entry, _))| entry.is_none()).map(|(path, _)| path.clone()).collect();
-        if !open.is_empty() {
-            return Err(ArtifactError::Unfinished { name: self.name.clone(), paths: open });
-        }
+        refuse_open(&files, &self.name)?;
         content.files.clear();
         observed.files.clear();
         for (entry, is_observed) in files.by_path.values() {
@@ -229,6 +243,12 @@ impl Drop for RunWriter {
         drop(self.upload.take());
         self.lock.release();
     }
+}
+
+fn refuse_open(files: &Files, name: &str) -> Result<(), ArtifactError> {
+    let open: Vec<String> =
+        files.by_path.iter().filter(|(_, (entry, _))| entry.is_none()).map(|(path, _)| path.clone()).collect();
+    if open.is_empty() { Ok(()) } else { Err(ArtifactError::Unfinished { name: name.to_owned(), paths: open }) }
 }
 
 /// Makes a file or folder durable.

@@ -16,7 +16,7 @@ mod values;
 pub use config::{CatalogColumns, CatalogConfig};
 pub use error::CatalogError;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{ids::IdTable, recommendations::Catalog, storage::Storage};
 
@@ -24,7 +24,7 @@ use crate::{ids::IdTable, recommendations::Catalog, storage::Storage};
 const SUFFIXES: &[&str] = &[".parquet", ".csv"];
 
 /// How catalogue and events fit together.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CatalogReport {
     /// Rows read.
     pub rows: u64,

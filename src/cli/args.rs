@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::worker::{TaskArgs, WorkerArgs};
 use crate::telemetry::Verbosity;
 
 /// Batch marketing and recommendation engine: clickstream Parquet in, per-user recommendations out.
@@ -47,6 +48,10 @@ pub(super) enum Command {
     Synth(SynthArgs),
     /// Build a run: events -> run directory -> SQLite
     Build(BuildArgs),
+    /// Train the model of a distributed build, from what its workers aggregated
+    Train(TaskArgs),
+    /// The other stages of a distributed build, each on its own
+    Worker(WorkerArgs),
     /// Measure models on held-out data, side by side
     Evaluate(Box<EvaluateArgs>),
     /// Search a model's settings on tests inside the events, and write the best as a config

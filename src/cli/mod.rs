@@ -16,6 +16,7 @@ mod publish;
 mod runs;
 mod synth;
 mod tune;
+mod worker;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -40,6 +41,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Synth(args) => synth::run(&args, &cli.global),
         Command::Build(args) => build::run(&args, &cli.global),
         Command::Evaluate(args) => evaluate::run(&args, &cli.global),
+        Command::Train(args) => worker::train(&args, &cli.global),
+        Command::Worker(args) => worker::run(&args, &cli.global),
         Command::Tune(args) => tune::run(&args, &cli.global),
         Command::Publish(args) => publish::run(&args, &cli.global),
         Command::Runs(args) => runs::run(&args, &cli.global),

@@ -16,5 +16,5 @@ mod wanted;
 
 pub use config::{CustomerColumns, CustomersConfig};
 pub use error::CustomersError;
-pub use read::{CustomersInput, CustomersRead, read_customers};
+pub use read::{CUSTOMER_FILES, CustomersInput, CustomersRead, read_customers};
 pub use table::{CustomerTable, CustomersReport};

@@ -4,12 +4,15 @@ use arrow::{array::ArrayRef, datatypes::DataType};
 
 use crate::{
     sql::{Outcome, ReplicaConfig, SqlColumn, TableRead, read_table},
-    storage::{ObjectInfo, Storage},
+    storage::Storage,
 };
 
 use super::{
     CustomerTable, CustomersConfig, CustomersError, CustomersReport, collect::Collector, parquet_files, wanted::Want,
 };
+
+/// Endings of files of customers.
+pub const CUSTOMER_FILES: [&str; 3] = [".parquet", ".parq", ".pq"];
 
 /// The section of the config.
 const PATH: &str = "customers";
@@ -34,8 +37,6 @@ pub struct CustomersRead {
     pub table: Option<CustomerTable>,
     /// Counts.
     pub report: CustomersReport,
-    /// Files that were read.
-    pub objects: Vec<ObjectInfo>,
     /// The table of a read replica that was read.
     pub replica: Option<TableRead>,
     /// Why they were left out, where they were.
@@ -59,12 +60,11 @@ pub fn read_customers(input: &CustomersInput<'_>) -> Result<Option<CustomersRead
         return from_replica(input, replica).map(Some);
     }
     let mut collector = collector(input);
-    let objects = input.storage.list(&config.paths, &[".parquet", ".parq", ".pq"])?;
-    for object in &objects {
-        parquet_files::read(input.storage, object, &mut collector)?;
+    for object in input.storage.list(&config.paths, &CUSTOMER_FILES)? {
+        parquet_files::read(input.storage, &object, &mut collector)?;
     }
     let (table, report) = collector.finish(config.max_rejected_ratio)?;
-    Ok(Some(CustomersRead { table: Some(table), report, objects, ..Default::default() }))
+    Ok(Some(CustomersRead { table: Some(table), report, ..Default::default() }))
 }
 
 fn collector(input: &CustomersInput<'_>) -> Collector {

@@ -19,6 +19,7 @@ pub(super) struct EventArrays {
     pub quantity: Option<ArrayRef>,
     pub price: Option<ArrayRef>,
     pub group: Option<ArrayRef>,
+    pub latest: Option<ArrayRef>,
 }
 
 /// A leaf array, and for each of its elements the row of the batch it came from (`None`: one to one).
@@ -57,6 +58,7 @@ impl EventArrays {
             quantity: may(&columns.quantity)?,
             price: may(&columns.price)?,
             group: may(&columns.group)?,
+            latest: may(&columns.latest)?,
             item_id: item.array,
         })
     }

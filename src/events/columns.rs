@@ -26,6 +26,8 @@ pub(super) struct FileColumns {
     pub price: Option<Column>,
     /// The session of an event, the order of an order line.
     pub group: Option<Column>,
+    /// The bound that a shuffle wrote beside each row: see [`LATEST`](super::LATEST).
+    pub latest: Option<Column>,
     /// Unit of integer timestamps, where there are any.
     pub unit: Option<TimestampUnit>,
     schema: Arc<Schema>,
@@ -110,9 +112,17 @@ impl FileColumns {
         let group_key = if table == "orders" { "order_id" } else { "session_id" };
         let group = may(group_key, &names.group, is_id, "text or an integer")?;
 
+        let latest = find(
+            "nightshelf_latest",
+            super::LATEST,
+            Need::Welcome,
+            |found| *found == DataType::Int64,
+            "64-bit integers",
+        )?;
+
         let taken = [Some(&user_id), Some(&item_id), event_type.as_ref(), timestamp.as_ref(), event_id.as_ref()]
             .into_iter()
-            .chain([quantity.as_ref(), price.as_ref(), group.as_ref()])
+            .chain([quantity.as_ref(), price.as_ref(), group.as_ref(), latest.as_ref()])
             .flatten()
             .map(|column| column.leaf);
         let projection = ProjectionMask::leaves(descriptor, taken);
@@ -125,10 +135,37 @@ impl FileColumns {
             quantity,
             price,
             group,
+            latest,
             unit,
             schema: Arc::new(schema),
             projection,
         })
+    }
+
+    /// The columns at the root that any of the wanted ones lie in, with their types; a name may come more than once.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&str, &DataType)> + '_ {
+        [Some(&self.user_id), Some(&self.item_id), self.event_type.as_ref(), self.timestamp.as_ref()]
+            .into_iter()
+            .chain([self.event_id.as_ref(), self.quantity.as_ref(), self.price.as_ref()])
+            .flatten()
+            .filter_map(|column| self.schema.field_with_name(&column.path[0]).ok())
+            .map(|field| (field.name().as_str(), field.data_type()))
+    }
+
+    /// Whether a column lies in a list.
+    pub(super) fn in_list(&self, column: &Column) -> bool {
+        let mut names = column.path[1..].iter();
+        let mut at = self.schema.field_with_name(&column.path[0]).ok();
+        while let Some(field) = at {
+            at = match field.data_type() {
+                DataType::Struct(fields) => names.next().and_then(|name| fields.find(name)).map(|(_, field)| &**field),
+                DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _) | DataType::Map(_, _) => {
+                    return true;
+                }
+                _ => None,
+            };
+        }
+        false
     }
 
     /// The Arrow schema to decode a row group into: text as views, and as dictionaries where every page is one.

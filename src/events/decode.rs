@@ -96,6 +96,8 @@ struct Decoded {
     items: Vec<Found>,
     fates: Vec<Result<Fate, Reason>>,
     times: Vec<Result<Stamp, Reason>>,
+    /// By row, the last instant that it can have, where the file says so.
+    latest: Vec<Stamp>,
 }
 
 /// Reads the row groups of one file: keeps what is tied to its dictionaries.
@@ -111,19 +113,34 @@ pub(super) struct FileReader<'a> {
 impl Harvest {
     /// A harvest of about `n_rows` rows. Room for them is set aside at once (and touched only as it fills): growing by
     /// doubling would write every row twice, into memory that the kernel has to clear first.
-    pub(super) fn new(n_buckets: usize, n_kinds: usize, n_rows: u64) -> Self {
-        let room = (n_rows as usize / n_buckets).saturating_mul(9) / 8;
-        let bucket = || BucketRows { rows: Vec::with_capacity(room), ..BucketRows::default() };
+    /// `only`: all of them are of one bucket.
+    pub(super) fn new(n_buckets: usize, n_kinds: usize, n_rows: u64, only: Option<usize>) -> Self {
+        let room = |bucket: usize| match only {
+            None => (n_rows as usize / n_buckets).saturating_mul(9) / 8,
+            Some(only) => {
+                if bucket == only {
+                    n_rows as usize
+                } else {
+                    0
+                }
+            }
+        };
+        let bucket = |bucket| BucketRows { rows: Vec::with_capacity(room(bucket)), ..BucketRows::default() };
         Self {
             users: Interner::new(n_buckets),
             items: Interner::new(1),
-            buckets: (0..n_buckets).map(|_| bucket()).collect(),
+            buckets: (0..n_buckets).map(bucket).collect(),
             counts: Counts::default(),
             rejected: [0; Reason::ALL.len()],
             by_day: Vec::new(),
             n_kinds,
             newest: None,
         }
+    }
+
+    /// A bucket other than `bucket` that has a row, if there is one.
+    pub(super) fn stray(&self, bucket: usize) -> Option<usize> {
+        (0..self.buckets.len()).find(|&other| other != bucket && !self.buckets[other].rows.is_empty())
     }
 
     pub(super) fn finish(mut self) -> Shard {
@@ -171,6 +188,7 @@ impl<'a> FileReader<'a> {
         self.items.intern(&arrays.item_id, &mut harvest.items, &mut self.decoded.items);
         self.read_fates(arrays.event_type.as_ref(), n_rows, &mut harvest.counts);
         self.read_times(arrays.timestamp.as_ref(), n_rows)?;
+        self.read_latest(arrays.latest.as_ref());
         let hashes = arrays.event_id.as_ref().map(hash_event_ids).transpose()?;
         let float = |array: &Option<ArrayRef>| -> Result<Option<PrimitiveArray<Float64Type>>, ArrowError> {
             array.as_ref().map(|array| Ok(cast(array, &DataType::Float64)?.as_primitive().clone())).transpose()
@@ -258,7 +276,7 @@ impl<'a> FileReader<'a> {
         let item = self.decoded.items[at]?;
         let fate = fate?;
         let time = self.decoded.times[at]?;
-        if time > self.latest {
+        if time > self.latest || self.decoded.latest.get(at).is_some_and(|&latest| time > latest) {
             return Err(Reason::TimestampInFuture);
         }
         Ok(match fate {
@@ -337,6 +355,14 @@ impl<'a> FileReader<'a> {
             Some((array, _)) => out.extend(array.as_string::<i32>().iter().map(|name| self.fate(name, counts))),
         }
         self.decoded.fates = out;
+    }
+
+    /// Bounds that lie outside the range of instants bound nothing: the reader's own one stands.
+    fn read_latest(&mut self, array: Option<&ArrayRef>) {
+        let out = &mut self.decoded.latest;
+        out.clear();
+        let bounds = array.into_iter().flat_map(|array| array.as_primitive::<Int64Type>().iter());
+        out.extend(bounds.map(|bound| bound.and_then(Stamp::from_unix).unwrap_or(Stamp(u32::MAX))));
     }
 
     fn read_times(&mut self, array: Option<&ArrayRef>, n_rows: usize) -> Result<(), ArrowError> {

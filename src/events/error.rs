@@ -23,6 +23,34 @@ pub enum EventsError {
         /// The window that pruned them.
         window: String,
     },
+    /// A row that the shuffle should have put elsewhere.
+    #[error("reading {uri}: it holds rows of bucket {found}, and belongs to bucket {bucket}")]
+    WrongBucket {
+        /// The file.
+        uri: String,
+        /// The bucket that was read.
+        bucket: usize,
+        /// The bucket of one of its users.
+        found: usize,
+    },
+    /// The user's id lies in a list: a row would have to go to several buckets.
+    #[error("{uri}: user ids lie in a list (`{column}`), so rows cannot be dealt by user")]
+    UserInList {
+        /// The file.
+        uri: String,
+        /// The column.
+        column: String,
+    },
+    /// Files that call the user's id differently.
+    #[error("{uri}: user ids lie in `{found}`, in other files in `{expected}`")]
+    UserElsewhere {
+        /// The file.
+        uri: String,
+        /// Where they lie here.
+        found: String,
+        /// Where they lie in the files before.
+        expected: String,
+    },
     /// The bytes are not Parquet, or are damaged.
     #[error("reading {uri}: {what}")]
     Damaged {
@@ -104,7 +132,13 @@ impl EventsError {
                 None => format!("set {key} to one of them, or to \"\" when the file has no such column"),
             }),
             Self::WrongType { key, .. } => Some(format!("point {key} at another column, or cast it when writing")),
-            Self::NoUnit { .. } | Self::TooManyIds { .. } => None,
+            Self::WrongBucket { .. } => Some(
+                "bucket = pmod(xxhash64(cast(user as string)), n_buckets); is interactions.n_buckets the plan's?"
+                    .into(),
+            ),
+            Self::NoUnit { .. } | Self::TooManyIds { .. } | Self::UserInList { .. } | Self::UserElsewhere { .. } => {
+                None
+            }
         }
     }
 }

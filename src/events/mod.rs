@@ -18,10 +18,12 @@ mod partitions;
 mod reasons;
 mod replica_orders;
 mod scan;
+mod shuffle;
 
 pub use config::{ColumnNames, EventsConfig, Preset, TimestampUnit};
 pub use error::EventsError;
 pub(crate) use instants::parse as parse_instant;
 pub use orders::{OrderColumns, OrdersConfig, PurchaseSource};
 pub use reasons::{Counts, Reason};
-pub use scan::{Scan, ScanInput, ScanProgress, Shard, scan};
+pub use scan::{Scan, ScanInput, ScanProgress, Shard, reckoning, scan};
+pub use shuffle::{LATEST, ShuffleGroup, ShuffleInput, ShuffleSource, shuffle_input};

@@ -48,7 +48,7 @@ pub(super) fn read(table: &OrderTable<'_>) -> Result<Outcome<Shard>, EventsError
             let (column, key) = (columns[places.timestamp].name.clone(), "orders.timestamp_unit".to_owned());
             return Err(EventsError::NoUnit { uri: place.clone(), column, key });
         }
-        let harvest = Harvest::new(table.n_buckets, table.n_kinds, 0);
+        let harvest = Harvest::new(table.n_buckets, table.n_kinds, 0, None);
         Ok((harvest, FileReader::new(table.rules, table.unit, table.latest)))
     };
     let each = |(harvest, reader): &mut (Harvest, FileReader<'_>), arrays: &[ArrayRef]| {
@@ -62,6 +62,7 @@ pub(super) fn read(table: &OrderTable<'_>) -> Result<Outcome<Shard>, EventsError
             quantity: at(places.quantity),
             price: at(places.price),
             group: at(places.group),
+            latest: None,
         };
         let damaged = |error: ArrowError| EventsError::Damaged {
             uri: place.clone(),

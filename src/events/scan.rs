@@ -31,7 +31,7 @@ use super::{
 use crate::{
     interactions::{DAY, Kind, Role, Stamp, window_start},
     sql::{Outcome, TableRead},
-    storage::{ObjectInfo, ObjectReader, Storage},
+    storage::{ObjectInfo, ObjectReader, Storage, StorageError},
 };
 
 pub use super::decode::Shard;
@@ -56,6 +56,9 @@ pub struct ScanInput<'a> {
     pub n_buckets: usize,
     /// The build's own clock: events more than a day later are rejected.
     pub now: Stamp,
+    /// The paths hold the rows of this one bucket, as a shuffle dealt them: another bucket's are refused, partitions in
+    /// paths mean nothing, and where there is no file there is no row.
+    pub bucket: Option<usize>,
 }
 
 /// How far reading is.
@@ -87,6 +90,8 @@ pub struct Scan {
     pub n_rows: u64,
     /// Whether events carry a time.
     pub timed: bool,
+    /// The newest accepted instant; `None` without times.
+    pub newest: Option<Stamp>,
     /// The instant that ages are counted from: configured, or the newest accepted event; `None` without times.
     pub as_of: Option<Stamp>,
     /// Where the window starts.
@@ -106,20 +111,29 @@ impl Scan {
 }
 
 /// A source of rows: the clickstream or the orders.
-struct Source {
-    table: &'static str,
+pub(super) struct Source {
+    pub(super) table: &'static str,
     paths: Vec<String>,
     names: ResolvedNames,
     unit: Option<TimestampUnit>,
     rules: RowRules,
 }
 
-struct File {
-    reader: ObjectReader,
-    metadata: Arc<ParquetMetaData>,
-    columns: FileColumns,
-    source: usize,
+pub(super) struct File {
+    pub(super) reader: ObjectReader,
+    pub(super) metadata: Arc<ParquetMetaData>,
+    pub(super) columns: FileColumns,
+    pub(super) source: usize,
     latest: Stamp,
+    /// Whether `latest` is by the day of its partition, and not by the clock.
+    by_partition: bool,
+}
+
+impl File {
+    /// The last instant (Unix seconds) that its rows can have by the partition it lies in.
+    pub(super) fn partition_latest(&self) -> Option<i64> {
+        self.by_partition.then(|| self.latest.unix())
+    }
 }
 
 /// Reads the clickstream, and the orders where they count.
@@ -130,22 +144,61 @@ struct File {
 /// Determinism: the set of rows and all counts are the same for any number of threads and any order of files.
 /// Cost: 16 bytes a row (24 with event ids), plus one copy of the ids a reader.
 pub fn scan(input: &ScanInput<'_>, on: &(dyn Fn(ScanProgress) + Sync)) -> Result<Scan, EventsError> {
-    let as_of = configured(input.events.as_of.as_deref(), true);
-    let mut sources = sources(input, as_of, input.orders.purchases_from == PurchaseSource::Orders);
+    let mut sources = sources(input, input.orders.purchases_from == PurchaseSource::Orders);
     // A server that is not there is found out before anything that takes long.
     let (mut order_shard, mut order_table, mut orders_left_out) = (None, None, None);
     match read_replica(input, &mut sources)? {
         Some(Outcome::Read(shard, table)) => (order_shard, order_table) = (Some(shard), Some(table)),
         Some(Outcome::LeftOut(why)) => {
-            sources = self::sources(input, as_of, false);
+            sources = self::sources(input, false);
             orders_left_out = Some(why);
         }
         None => {}
     }
+    let (files, n_pruned) = open_all(input, &sources)?;
+    let n_rows = claimed_rows(&files);
+    on(ScanProgress::Found { files: files.len(), rows: n_rows });
+
+    let timed = order_shard.is_some() || files.iter().any(|file| file.columns.timestamp.is_some());
+    let mut shards = read_all(input, &sources, &files, on)?;
+    shards.extend(order_shard);
+    if shards.iter().map(|shard| shard.items.len()).max().unwrap_or(0) >= u32::MAX as usize {
+        return Err(EventsError::TooManyIds { what: "items" });
+    }
+    let mut counts = Counts::default();
+    for shard in &shards {
+        counts.add(&shard.counts);
+    }
+    let newest = shards.iter().filter_map(|shard| shard.newest).max();
+    let (as_of, since) = reckoning(input.events, timed, newest);
+    let objects = files.iter().map(|file| (sources[file.source].table, file.reader.object().clone())).collect();
+    Ok(Scan { shards, counts, objects, n_pruned, n_rows, timed, newest, as_of, since, order_table, orders_left_out })
+}
+
+/// The instant that ages are counted from (configured, or the newest accepted event), and where the window starts.
+///
+/// Returns: nothing of either when events carry no time.
+#[must_use]
+pub fn reckoning(events: &EventsConfig, timed: bool, newest: Option<Stamp>) -> (Option<Stamp>, Option<Stamp>) {
+    let as_of = if timed { configured(events.as_of.as_deref(), true).or(newest) } else { None };
+    (as_of, as_of.zip(events.window_days).map(|(as_of, days)| window_start(as_of, days)))
+}
+
+/// Finds the files of all sources, prunes partitions outside the window, reads and checks the footers.
+pub(super) fn open_all(input: &ScanInput<'_>, sources: &[Source]) -> Result<(Vec<File>, usize), EventsError> {
     let mut objects = Vec::new();
     let mut n_pruned = 0;
     for (number, source) in sources.iter().enumerate() {
-        let found = input.storage.list(&source.paths, &[".parquet", ".parq", ".pq"])?;
+        let found = input.storage.list(&source.paths, &[".parquet", ".parq", ".pq"]);
+        if input.bucket.is_some() {
+            let found = match found {
+                Err(StorageError::NotFound { .. } | StorageError::Empty { .. }) => Vec::new(),
+                found => found?,
+            };
+            objects.extend(found.into_iter().map(|object| (number, object)));
+            continue;
+        }
+        let found = found?;
         let n_found = found.len();
         let kept: Vec<ObjectInfo> = found
             .into_iter()
@@ -168,26 +221,9 @@ pub fn scan(input: &ScanInput<'_>, on: &(dyn Fn(ScanProgress) + Sync)) -> Result
         n_pruned += n_found - kept.len();
         objects.extend(kept.into_iter().map(|object| (number, object)));
     }
-    let files: Vec<File> =
-        objects.par_iter().map(|(source, object)| open(input, &sources, *source, object)).collect::<Result<_, _>>()?;
-    let n_rows = claimed_rows(&files);
-    let timed = order_shard.is_some() || files.iter().any(|file| file.columns.timestamp.is_some());
-    on(ScanProgress::Found { files: files.len(), rows: n_rows });
-
-    let mut shards = read_all(input, &sources, &files, on)?;
-    shards.extend(order_shard);
-    if shards.iter().map(|shard| shard.items.len()).max().unwrap_or(0) >= u32::MAX as usize {
-        return Err(EventsError::TooManyIds { what: "items" });
-    }
-    let mut counts = Counts::default();
-    for shard in &shards {
-        counts.add(&shard.counts);
-    }
-    let newest = shards.iter().filter_map(|shard| shard.newest).max();
-    let as_of = if timed { as_of.or(newest) } else { None };
-    let since = as_of.zip(input.events.window_days).map(|(as_of, days)| window_start(as_of, days));
-    let objects = objects.into_iter().map(|(source, object)| (sources[source].table, object)).collect();
-    Ok(Scan { shards, counts, objects, n_pruned, n_rows, timed, as_of, since, order_table, orders_left_out })
+    let files =
+        objects.par_iter().map(|(source, object)| open(input, sources, *source, object)).collect::<Result<_, _>>()?;
+    Ok((files, n_pruned))
 }
 
 fn configured(text: Option<&str>, end_of_day: bool) -> Option<Stamp> {
@@ -211,7 +247,9 @@ fn read_replica(input: &ScanInput<'_>, sources: &mut Vec<Source>) -> Result<Opti
     .map(Some)
 }
 
-fn sources(input: &ScanInput<'_>, as_of: Option<Stamp>, from_orders: bool) -> Vec<Source> {
+/// The sources of rows; `from_orders`: order lines are one of them.
+pub(super) fn sources(input: &ScanInput<'_>, from_orders: bool) -> Vec<Source> {
+    let as_of = configured(input.events.as_of.as_deref(), true);
     let (events, orders) = (input.events, input.orders);
     let window = as_of.zip(events.window_days).map(|(as_of, days)| window_start(as_of, days));
     let since = configured(events.since.as_deref(), false).max(window);
@@ -270,8 +308,10 @@ fn open(input: &ScanInput<'_>, sources: &[Source], source: usize, object: &Objec
     let spec = &sources[source];
     let columns = FileColumns::find(&object.uri, &metadata, &spec.names, spec.unit, spec.table)?;
     let clock = Stamp(input.now.0.saturating_add(DAY));
-    let latest = partitions::day(&object.hive).map_or(clock, |day| partitions::last_instant(day).min(clock));
-    Ok(File { reader, metadata, columns, source, latest })
+    let day = partitions::day(&object.hive).filter(|_| input.bucket.is_none());
+    let by_day = day.map(partitions::last_instant).filter(|last| *last < clock);
+    let latest = by_day.unwrap_or(clock);
+    Ok(File { reader, metadata, columns, source, latest, by_partition: by_day.is_some() })
 }
 
 /// Row groups in the order of reading, shared by all readers.
@@ -318,10 +358,13 @@ fn read_all(
             .into_par_iter()
             .with_max_len(1)
             .map(|_| {
-                let mut harvest = Harvest::new(input.n_buckets, input.kinds.len(), n_rows / n_readers as u64);
+                let mut harvest =
+                    Harvest::new(input.n_buckets, input.kinds.len(), n_rows / n_readers as u64, input.bucket);
                 while let Some(((file, group), bytes)) = next() {
-                    let read =
-                        bytes.and_then(|bytes| read_group(&files[file], sources, group, bytes, &mut harvest, on));
+                    let read = bytes.and_then(|bytes| {
+                        read_group(&files[file], sources, group, bytes, &mut harvest, on)?;
+                        refuse_strays(&files[file], input.bucket, &harvest)
+                    });
                     if let Err(error) = read {
                         queue.failed.store(true, Ordering::Relaxed);
                         return Err(error);
@@ -353,6 +396,14 @@ fn read_all(
         drop(receiver);
         done
     })
+}
+
+/// A bucket that a shuffle dealt wrongly would be lost where it is, and missing where it belongs.
+fn refuse_strays(file: &File, bucket: Option<usize>, harvest: &Harvest) -> Result<(), EventsError> {
+    match bucket.and_then(|bucket| Some((bucket, harvest.stray(bucket)?))) {
+        None => Ok(()),
+        Some((bucket, found)) => Err(EventsError::WrongBucket { uri: file.reader.object().uri.clone(), bucket, found }),
+    }
 }
 
 fn read_group(
@@ -392,8 +443,8 @@ fn read_group(
 }
 
 /// Rows by the footers.
-fn claimed_rows(files: &[File]) -> u64 {
-    let claims = files.iter().map(|file| file.metadata.file_metadata().num_rows().max(0) as u64);
+pub(super) fn claimed_rows<'a>(files: impl IntoIterator<Item = &'a File>) -> u64 {
+    let claims = files.into_iter().map(|file| file.metadata.file_metadata().num_rows().max(0) as u64);
     claims.fold(0, u64::saturating_add)
 }
 

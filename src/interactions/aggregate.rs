@@ -1,5 +1,7 @@
 //! From the events of one bucket to its (user, item) pairs.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     baskets::Baskets,
     config::{InteractionsConfig, Kind, Role},
@@ -59,7 +61,7 @@ pub struct BucketPairs {
 }
 
 /// Events and users that an aggregation left out, by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// Rows that repeat an event id with the same user, item, type and time.
     pub duplicates: u64,

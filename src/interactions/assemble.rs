@@ -1,6 +1,7 @@
 //! From the pairs of all buckets to the matrix that models train on.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{BucketPairs, Csr, Interactions, Stamp, config::InteractionsConfig, decay::from_fixed};
 use crate::ids::IdTable;
@@ -8,13 +9,18 @@ use crate::ids::IdTable;
 /// What is kept of a bucket's pairs in memory: 9 bytes a pair, 4 more with times.
 #[derive(Debug, Default)]
 pub struct BucketCells {
-    users: IdTable,
-    indptr: Vec<usize>,
-    items: Vec<u32>,
-    weights: Vec<f32>,
-    excluded: Vec<bool>,
-    /// Empty where times are not kept.
-    times: Vec<Stamp>,
+    /// Users, ascending by id.
+    pub users: IdTable,
+    /// n_users + 1 offsets into the arrays below.
+    pub indptr: Vec<usize>,
+    /// Places in the table of all items, ascending within a user.
+    pub items: Vec<u32>,
+    /// Zero or less: no interaction, refunds ate it up.
+    pub weights: Vec<f32>,
+    /// Whether the user's own actions take the item from his list.
+    pub excluded: Vec<bool>,
+    /// Last times of the pairs; empty where times are not kept.
+    pub times: Vec<Stamp>,
 }
 
 impl BucketCells {
@@ -40,9 +46,10 @@ impl From<BucketPairs> for BucketCells {
 }
 
 /// What the filters took, and how the items were renumbered.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assembled {
     /// New `ItemIdx` to place in the table of all items, ascending.
+    #[serde(skip)]
     pub kept_items: Vec<u32>,
     /// Items below `min_users_per_item`.
     pub items_below_minimum: u64,
@@ -64,26 +71,39 @@ pub fn assemble(
     config: &InteractionsConfig,
 ) -> (Interactions, Assembled) {
     let support = item_support(&buckets, all_items.len());
-    let mut renumbered: Vec<Option<u32>> = vec![None; all_items.len()];
-    let mut kept_items = Vec::new();
-    let mut items = IdTable::new();
     let mut done = Assembled::default();
     for (place, &users) in support.iter().enumerate() {
         if users >= config.min_users_per_item.max(1) {
-            renumbered[place] = Some(kept_items.len() as u32);
-            kept_items.push(place as u32);
-            items.push(all_items.get(place));
+            done.kept_items.push(place as u32);
         } else if users > 0 {
             done.items_below_minimum += 1;
             done.cells_of_rare_items += u64::from(users);
         }
     }
-    done.kept_items = kept_items;
+    let items = done.kept_items.iter().map(|&place| all_items.get(place as usize)).collect();
+    let interactions = assemble_kept(buckets, items, all_items.len(), config, &mut done);
+    (interactions, done)
+}
 
+/// [`assemble`] with the items that it kept: of some of the buckets, the same rows.
+///
+/// `items`: the ids of `done.kept_items`, of `n_all_items`. Counts of users and pairs go into `done`.
+#[must_use]
+pub fn assemble_kept(
+    buckets: Vec<BucketCells>,
+    items: IdTable,
+    n_all_items: usize,
+    config: &InteractionsConfig,
+    done: &mut Assembled,
+) -> Interactions {
+    let mut renumbered: Vec<Option<u32>> = vec![None; n_all_items];
+    for (item, &place) in (0u32..).zip(&done.kept_items) {
+        renumbered[place as usize] = Some(item);
+    }
     let filtered: Vec<Filtered> = buckets.into_par_iter().map(|bucket| filter(bucket, &renumbered, config)).collect();
     done.users_below_minimum = filtered.iter().map(|bucket| bucket.users_below_minimum).sum();
     done.pairs_eaten_up = filtered.iter().map(|bucket| bucket.pairs_eaten_up).sum();
-    (join(filtered, items), done)
+    join(filtered, items)
 }
 
 /// Distinct users of each item with a weight above zero.

@@ -6,7 +6,7 @@ use crate::{
     artifacts::{ItemTable, Run, UserHistory},
     config::Config,
     ids::ItemIdx,
-    interactions::{Csr, History, Stamp},
+    interactions::{History, Stamp},
     model::TrainedModel,
     recommendations::{ListKind, Placement, PopularLists, Recommender, Rules},
 };
@@ -154,15 +154,7 @@ pub fn explain(run: &Run, user: &str, item: &str) -> Result<Why, PipelineError> 
     let config = config_of(run)?;
     let model = load_model(run, &config, &items.ids)?;
     let (rules, _) = Rules::compile(&config.recommendations, &items.catalog, &items.ids)?;
-    // One row of everybody's sums gives the popularity that the build had.
-    let sums = Csr {
-        indptr: vec![0, items.ids.len()],
-        indices: (0..items.ids.len() as u32).collect(),
-        values: items.popularity.clone(),
-        n_cols: items.ids.len(),
-        ..Csr::default()
-    };
-    let popular = PopularLists::new(&sums, &rules, &items.catalog.category_names)?;
+    let popular = PopularLists::from_scores(items.popularity.clone(), &rules, &items.catalog.category_names)?;
     let known = known_pairs(&history, &items);
     let verdict = ask(&config, &model, &rules, &popular, &known, number)?;
     let explanation = verdict.explanation.unwrap_or_default();

@@ -89,6 +89,17 @@ pub enum PipelineError {
     /// Nobody can be tested.
     #[error("there is nothing to evaluate on: {0}")]
     NoTest(String),
+    /// A work location whose plan cannot be worked by.
+    #[error("cannot work by the plan {}: {reason}", path.display())]
+    Plan {
+        /// The plan.
+        path: std::path::PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The rows or files of a distributed build are not those that it was planned with.
+    #[error("{0}")]
+    Shuffle(String),
     /// Nothing is left to learn from.
     #[error("nothing is left to build from: {0}")]
     Empty(String),
@@ -124,6 +135,17 @@ impl PipelineError {
             Self::Artifact(ArtifactError::RunLocked { path, .. }) if path.starts_with("s3:") => Some(
                 "that process gave a sign of life less than ten minutes ago; should it be dead, a build after that takes \
                  over"
+                    .into(),
+            ),
+            Self::Artifact(ArtifactError::NotDone { .. }) => {
+                Some("the stages go plan, shuffle, survey, merge survey, aggregate, train, recommend, seal".into())
+            }
+            Self::Plan { reason, .. } if reason == "there is none" => {
+                Some("`nightshelf worker plan` makes it, before any other stage".into())
+            }
+            Self::Plan { .. } | Self::Shuffle(_) => Some(
+                "every run needs a work location of its own, one config (files, variables and --set) in all stages, and \
+                 inputs that stay as they are until it is sealed"
                     .into(),
             ),
             Self::Artifact(ArtifactError::Storage(error)) => error.hint().map(str::to_owned),

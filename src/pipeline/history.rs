@@ -1,11 +1,20 @@
 //! What a bucket leaves in the run directory before all but its cells is dropped, and the example users.
 
-use std::{fs, sync::Mutex};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    artifacts::{INTERACTIONS, ProfileRows, RunWriter, bucket_path, complete_profiles, write_history, write_profiles},
+    artifacts::{
+        INTERACTIONS, ProfileRows, RunWriter, TaskOutput, WriteFiles, bucket_path, complete_profiles, write_history,
+        write_profiles,
+    },
     ids::{IdTable, id_hash},
     interactions::{BucketPairs, Buyers, Kind, RfmThresholds, Role, Stamp, favourites},
     recommendations::Catalog,
@@ -20,7 +29,7 @@ const N_FAVOURITES: usize = 5;
 const EXAMPLE_PAIRS: std::ops::RangeInclusive<usize> = 4..=30;
 
 /// A user picked for the report.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Example {
     hash: u64,
     pub(super) user: String,
@@ -29,9 +38,16 @@ pub(super) struct Example {
     pub(super) actions: Vec<(String, String, Option<Stamp>)>,
 }
 
+/// Adds other examples; keeps the `n` with the smallest hashes.
+pub(super) fn merge_examples(into: &mut Vec<Example>, others: impl IntoIterator<Item = Example>, n: usize) {
+    into.extend(others);
+    into.sort_by_key(|example| example.hash);
+    into.truncate(n);
+}
+
 /// Writes `interactions/` and `profiles/` bucket by bucket, and picks the example users.
 pub(super) struct BucketWriter<'a> {
-    pub(super) run: &'a RunWriter,
+    pub(super) files: &'a dyn WriteFiles,
     pub(super) items: &'a IdTable,
     pub(super) catalog: &'a Catalog,
     pub(super) kinds: &'a [Kind],
@@ -42,52 +58,91 @@ pub(super) struct BucketWriter<'a> {
     pub(super) buyers: Mutex<Vec<(usize, Buyers)>>,
 }
 
+/// What a task leaves of its bucket's profiles: fifths need all buckets.
+const OWN_PROFILES: &str = "work/profiles.parquet";
+const OWN_BUYERS: &str = "work/buyers.json";
+
+/// Where a bucket's profiles wait for the fifths of all buyers, in one process.
+fn scratch_path(folder: &Path, bucket: usize) -> PathBuf {
+    folder.join(".profiles").join(format!("bucket-{bucket:03}.parquet"))
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> PipelineError + '_ {
+    move |source| PipelineError::Write { path: path.to_owned(), source }
+}
+
+/// Completes the profiles of all buckets, which tasks of their own have written.
+pub(super) fn collect_profiles(outputs: &[TaskOutput], run: &RunWriter) -> Result<(), PipelineError> {
+    let buyers = outputs.iter().map(|output| output.json(OWN_BUYERS)).collect::<Result<Vec<Buyers>, _>>()?;
+    let thresholds = RfmThresholds::of(buyers.iter());
+    let buckets: Vec<_> = outputs.iter().zip(&buyers).enumerate().collect();
+    buckets.into_par_iter().with_max_len(1).try_for_each(|(bucket, (output, buyers))| {
+        let file = run.file(&bucket_path("profiles", bucket))?;
+        complete_profiles(&output.read(OWN_PROFILES)?, file, buyers, thresholds.as_ref())?;
+        Ok(())
+    })
+}
+
 impl BucketWriter<'_> {
     pub(super) fn write(&self, bucket: usize, pairs: &BucketPairs) -> Result<(), PipelineError> {
         let names: Vec<&str> = self.kinds.iter().map(|kind| kind.name.as_str()).collect();
-        let is_purchase: Vec<bool> = self.kinds.iter().map(|kind| kind.role == Role::Purchase).collect();
-        let file = self.run.file(&bucket_path(INTERACTIONS, bucket))?;
+        let file = self.files.file(&bucket_path(INTERACTIONS, bucket))?;
         write_history(file, pairs, self.items, &names, self.as_of.is_some())?;
-        let scratch = self.scratch(bucket);
-        if let Some(folder) = scratch.parent() {
-            fs::create_dir_all(folder).map_err(|source| PipelineError::Write { path: folder.to_owned(), source })?;
-        }
-        write_profiles(
-            &scratch,
-            &ProfileRows {
-                users: &pairs.users,
-                profiles: &pairs.profiles,
-                favourite_categories: &favourites(pairs, &self.catalog.categories, N_FAVOURITES),
-                category_names: &self.catalog.category_names,
-                favourite_brands: &favourites(pairs, &self.catalog.brands, N_FAVOURITES),
-                brand_names: &self.catalog.brand_names,
-                items: self.items,
-                kinds: &names,
-                is_purchase: &is_purchase,
-                as_of: self.as_of,
-            },
-        )?;
-        let buyers = Buyers::of(&pairs.profiles);
-        self.buyers.lock().expect("no writer panics while it holds the lock").push((bucket, buyers));
+        self.write_profiles(bucket, pairs, &names)?;
         self.pick_examples(pairs);
         Ok(())
     }
 
-    /// Where a bucket's profiles wait for the fifths of all buyers.
-    fn scratch(&self, bucket: usize) -> std::path::PathBuf {
-        self.run.partial_dir().join(".profiles").join(format!("bucket-{bucket:03}.parquet"))
+    /// Writes the profiles of a bucket as far as the bucket alone tells them.
+    fn write_profiles(&self, bucket: usize, pairs: &BucketPairs, names: &[&str]) -> Result<(), PipelineError> {
+        let is_purchase: Vec<bool> = self.kinds.iter().map(|kind| kind.role == Role::Purchase).collect();
+        let rows = ProfileRows {
+            users: &pairs.users,
+            profiles: &pairs.profiles,
+            favourite_categories: &favourites(pairs, &self.catalog.categories, N_FAVOURITES),
+            category_names: &self.catalog.category_names,
+            favourite_brands: &favourites(pairs, &self.catalog.brands, N_FAVOURITES),
+            brand_names: &self.catalog.brand_names,
+            items: self.items,
+            kinds: names,
+            is_purchase: &is_purchase,
+            as_of: self.as_of,
+        };
+        let buyers = Buyers::of(&pairs.profiles);
+        match self.files.scratch() {
+            Some(folder) => {
+                let path = scratch_path(folder, bucket);
+                let folder = path.parent().expect("it lies in a folder");
+                fs::create_dir_all(folder).map_err(failed(folder))?;
+                let file = File::create_new(&path).map_err(failed(&path))?;
+                write_profiles(file, &path.display().to_string(), &rows)?;
+                self.buyers.lock().expect("no writer panics while it holds the lock").push((bucket, buyers));
+            }
+            None => {
+                write_profiles(self.files.file(OWN_PROFILES)?, OWN_PROFILES, &rows)?.close()?;
+                let mut file = self.files.file(OWN_BUYERS)?;
+                let text = serde_json::to_vec(&buyers).expect("numbers become JSON");
+                file.write_all(&text).map_err(failed(Path::new(OWN_BUYERS)))?;
+                file.close()?;
+            }
+        }
+        Ok(())
     }
 
-    /// Completes the profiles of all buckets, once all are written.
+    /// Completes the profiles of all buckets, once all are written; nothing where tasks of their own write them.
     pub(super) fn complete_profiles(&self) -> Result<(), PipelineError> {
+        let Some(folder) = self.files.scratch() else { return Ok(()) };
         let buyers = self.buyers.lock().expect("no writer panics while it holds the lock");
         let thresholds = RfmThresholds::of(buyers.iter().map(|(_, buyers)| buyers));
         buyers.par_iter().with_max_len(1).try_for_each(|(bucket, buyers)| {
-            let file = self.run.file(&bucket_path("profiles", *bucket))?;
-            complete_profiles(&self.scratch(*bucket), file, buyers, thresholds.as_ref()).map(drop)
+            let path = scratch_path(folder, *bucket);
+            let source = File::open(&path).map_err(failed(&path))?;
+            let file = self.files.file(&bucket_path("profiles", *bucket))?;
+            complete_profiles(&source, file, buyers, thresholds.as_ref())?;
+            fs::remove_file(&path).map_err(failed(&path))
         })?;
-        let folder = self.run.partial_dir().join(".profiles");
-        fs::remove_dir(&folder).map_err(|source| PipelineError::Write { path: folder, source })
+        let folder = folder.join(".profiles");
+        fs::remove_dir(&folder).map_err(failed(&folder))
     }
 
     /// Keeps the users with the smallest hashes: the same ones for any order of buckets.
@@ -100,9 +155,7 @@ impl BucketWriter<'_> {
         picked.truncate(self.n_examples);
         let own = picked.into_iter().map(|(hash, user)| self.example(pairs, user, hash));
         let mut examples = self.examples.lock().expect("no writer panics while it holds the lock");
-        examples.extend(own);
-        examples.sort_by_key(|example| example.hash);
-        examples.truncate(self.n_examples);
+        merge_examples(&mut examples, own, self.n_examples);
     }
 
     fn example(&self, pairs: &BucketPairs, user: usize, hash: u64) -> Example {

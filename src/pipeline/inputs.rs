@@ -1,11 +1,13 @@
 //! What went into a build: input files with checksums.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
     artifacts::{InputContent, InputObserved},
     config::Config,
+    customers::CUSTOMER_FILES,
     storage::{ObjectInfo, Storage, StorageError},
 };
 
@@ -15,7 +17,7 @@ use super::PipelineError;
 const CHUNK: u64 = 8 << 20;
 
 /// The inputs of a build.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inputs {
     pub(super) content: Vec<InputContent>,
     pub(super) observed: Vec<InputObserved>,
@@ -31,6 +33,10 @@ pub(super) fn checksums(
     if let Some(path) = &config.catalog.path {
         let catalog = storage.list(std::slice::from_ref(path), &[".parquet", ".csv"])?;
         objects.extend(catalog.into_iter().map(|object| ("catalog", object)));
+    }
+    if !config.customers.paths.is_empty() {
+        let customers = storage.list(&config.customers.paths, &CUSTOMER_FILES)?;
+        objects.extend(customers.into_iter().map(|object| ("customers", object)));
     }
     let observed: Vec<InputObserved> = objects
         .par_iter()

@@ -31,6 +31,19 @@ pub(super) struct Gathered {
     pub(super) n_too_large: u64,
 }
 
+/// What one bucket tells.
+#[derive(Debug, Default)]
+pub(super) struct BucketFacts {
+    /// Places in the table of all items, ascending, of those that were acted on in a window.
+    pub(super) items: Vec<u32>,
+    /// Users who did lately, by item of `items`.
+    pub(super) now: Vec<u32>,
+    /// Users who did before.
+    pub(super) before: Vec<u32>,
+    /// What was bought at one go.
+    pub(super) baskets: Baskets,
+}
+
 impl ItemFacts {
     pub(super) fn new(n_items: usize) -> Self {
         let zeros = || std::iter::repeat_with(AtomicU32::default).take(n_items).collect();
@@ -46,8 +59,37 @@ impl ItemFacts {
                 self.before[item as usize].fetch_add(1, Ordering::Relaxed);
             }
         }
-        let mut baskets = self.baskets.lock().expect("nobody panics while he holds the lock");
-        baskets.insert(bucket, pairs.baskets.clone());
+        self.add_baskets(bucket, pairs.baskets.clone());
+    }
+
+    fn add_baskets(&self, bucket: usize, baskets: Baskets) {
+        let mut all = self.baskets.lock().expect("nobody panics while he holds the lock");
+        all.insert(bucket, baskets);
+    }
+
+    /// Adds what a bucket's facts came to elsewhere.
+    pub(super) fn add_saved(&self, bucket: usize, saved: BucketFacts) {
+        for (at, &item) in saved.items.iter().enumerate() {
+            self.now[item as usize].fetch_add(saved.now[at], Ordering::Relaxed);
+            self.before[item as usize].fetch_add(saved.before[at], Ordering::Relaxed);
+        }
+        self.add_baskets(bucket, saved.baskets);
+    }
+
+    /// What is known when `bucket` alone was added, in the form that is kept between stages.
+    pub(super) fn into_saved(self, bucket: usize) -> BucketFacts {
+        let mut saved = BucketFacts::default();
+        for (item, (now, before)) in self.now.into_iter().zip(self.before).enumerate() {
+            let (now, before) = (now.into_inner(), before.into_inner());
+            if now + before > 0 {
+                saved.items.push(item as u32);
+                saved.now.push(now);
+                saved.before.push(before);
+            }
+        }
+        let mut baskets = self.baskets.into_inner().expect("nobody panics while he holds the lock");
+        saved.baskets = baskets.remove(&bucket).unwrap_or_default();
+        saved
     }
 
     /// Renumbers to the items that were kept: `kept_items` gives each one's place in the table of all items.

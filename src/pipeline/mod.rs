@@ -19,6 +19,7 @@ mod people;
 mod publish;
 mod report_data;
 mod seal;
+mod stages;
 mod summary;
 mod training;
 mod tune;
@@ -37,5 +38,6 @@ pub use publish::{
     Audit, Published, Store, audit, create_tables, migrate_store, open_store, plan, publish, publish_into,
 };
 pub use seal::Built;
+pub use stages::{Plan, Sealed, TaskOutcome, TaskReport, WorkOptions, WorkStage, plan_work, work};
 pub use summary::Summary;
 pub use tune::{Measured, TuneOptions, Tuned, tune};

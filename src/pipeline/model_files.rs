@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    artifacts::{Run, RunWriter, read_dense, read_scores, read_sparse, write_dense, write_scores, write_sparse},
+    artifacts::{ReadFiles, WriteFiles, read_dense, read_scores, read_sparse, write_dense, write_scores, write_sparse},
     config::Config,
     ids::IdTable,
     linalg::Blocks,
@@ -42,74 +42,86 @@ fn part_folder(folder: &str, at: usize) -> String {
 }
 
 /// Writes what [`load_model`] needs. Users are folded in from their histories, so no user factors are kept.
-pub(super) fn save_model(run: &RunWriter, model: &TrainedModel, items: &IdTable) -> Result<(), PipelineError> {
-    save(run, FOLDER, model, items)
+pub(super) fn save_model(files: &dyn WriteFiles, model: &TrainedModel, items: &IdTable) -> Result<(), PipelineError> {
+    save(files, FOLDER, model, items)
 }
 
-fn save(run: &RunWriter, folder: &str, model: &TrainedModel, items: &IdTable) -> Result<(), PipelineError> {
+fn save(files: &dyn WriteFiles, folder: &str, model: &TrainedModel, items: &IdTable) -> Result<(), PipelineError> {
     match model {
         TrainedModel::Als(als) => {
-            write_dense(run.file(&factors(folder))?, items, als.item_factors().view())?;
+            write_dense(files.file(&factors(folder))?, items, als.item_factors().view())?;
         }
         TrainedModel::ItemItem(model) => {
-            write_sparse(run.file(&neighbours(folder))?, items, items, model.neighbours())?;
+            write_sparse(files.file(&neighbours(folder))?, items, items, model.neighbours())?;
         }
         TrainedModel::Slim(model) => {
-            write_sparse(run.file(&neighbours(folder))?, items, items, model.neighbours())?;
+            write_sparse(files.file(&neighbours(folder))?, items, items, model.neighbours())?;
         }
         TrainedModel::Graph(model) => {
-            write_sparse(run.file(&neighbours(folder))?, items, items, model.linear())?;
-            write_dense(run.file(&factors(folder))?, items, model.vectors().view())?;
-            write_scores(run.file(&scores(folder))?, items, model.totals())?;
+            write_sparse(files.file(&neighbours(folder))?, items, items, model.linear())?;
+            write_dense(files.file(&factors(folder))?, items, model.vectors().view())?;
+            write_scores(files.file(&scores(folder))?, items, model.totals())?;
         }
         TrainedModel::Blend(model) => {
             for (at, (_, part)) in model.parts().iter().enumerate() {
-                save(run, &part_folder(folder, at), part, items)?;
+                save(files, &part_folder(folder, at), part, items)?;
             }
         }
         // Its settings stand in the config, and it has nothing else.
         TrainedModel::Repeat(_) => {}
-        TrainedModel::Ease(model) => save_blocks(run, folder, model.weights(), items)?,
+        TrainedModel::Ease(model) => save_blocks(files, folder, model.weights(), items)?,
         TrainedModel::Popularity(model) => {
-            write_scores(run.file(&scores(folder))?, items, model.scores())?;
+            write_scores(files.file(&scores(folder))?, items, model.scores())?;
         }
     }
     Ok(())
 }
 
 /// Brings back the model of a run, whose config says which it is.
-pub(super) fn load_model(run: &Run, config: &Config, items: &IdTable) -> Result<TrainedModel, PipelineError> {
-    load(run, FOLDER, &config.model, items)
+pub(super) fn load_model(
+    files: &dyn ReadFiles,
+    config: &Config,
+    items: &IdTable,
+) -> Result<TrainedModel, PipelineError> {
+    load(files, FOLDER, &config.model, items)
 }
 
-fn load(run: &Run, folder: &str, config: &ModelConfig, items: &IdTable) -> Result<TrainedModel, PipelineError> {
+fn load(
+    files: &dyn ReadFiles,
+    folder: &str,
+    config: &ModelConfig,
+    items: &IdTable,
+) -> Result<TrainedModel, PipelineError> {
     Ok(match config.kind {
-        ModelKind::Als => TrainedModel::Als(Als::from_parts(config.als.clone(), read_dense(run, &factors(folder))?.1)?),
+        ModelKind::Als => {
+            TrainedModel::Als(Als::from_parts(config.als.clone(), read_dense(files, &factors(folder))?.1)?)
+        }
         ModelKind::ItemItem => {
-            let (_, neighbours) = read_sparse(run, &neighbours(folder), Some(items))?;
+            let (_, neighbours) = read_sparse(files, &neighbours(folder), Some(items))?;
             TrainedModel::ItemItem(ItemItem::from_parts(config.item_item.clone(), neighbours)?)
         }
         ModelKind::Ease => {
-            TrainedModel::Ease(Ease::from_parts(config.ease.clone(), load_blocks(run, folder, items.len())?)?)
+            TrainedModel::Ease(Ease::from_parts(config.ease.clone(), load_blocks(files, folder, items.len())?)?)
         }
         ModelKind::Slim => {
-            let (_, neighbours) = read_sparse(run, &neighbours(folder), Some(items))?;
+            let (_, neighbours) = read_sparse(files, &neighbours(folder), Some(items))?;
             TrainedModel::Slim(Slim::from_parts(config.slim.clone(), neighbours)?)
         }
         ModelKind::Graph => {
-            let (_, linear) = read_sparse(run, &neighbours(folder), Some(items))?;
-            let ((_, vectors), (_, totals)) = (read_dense(run, &factors(folder))?, read_scores(run, &scores(folder))?);
+            let (_, linear) = read_sparse(files, &neighbours(folder), Some(items))?;
+            let ((_, vectors), (_, totals)) =
+                (read_dense(files, &factors(folder))?, read_scores(files, &scores(folder))?);
             TrainedModel::Graph(Graph::from_parts(config.graph.clone(), linear, vectors, totals)?)
         }
         ModelKind::Repeat => TrainedModel::Repeat(Repeat::from_parts(config.repeat.clone(), items.len())?),
         ModelKind::Blend => {
             let parts = config.blend.parts.iter().enumerate().map(|(at, part)| {
-                load(run, &part_folder(folder, at), &part.model(), items).map(|model| (part.weight, Arc::new(model)))
+                load(files, &part_folder(folder, at), &part.model(), items).map(|model| (part.weight, Arc::new(model)))
             });
             TrainedModel::Blend(Blend::from_parts(parts.collect::<Result<_, _>>()?)?)
         }
         ModelKind::Popularity => {
-            TrainedModel::Popularity(Popularity::from_parts(read_scores(run, &scores(folder))?.1)?)
+            TrainedModel::Popularity(Popularity::from_parts(read_scores(files, &scores(folder))?.1)?)
         }
     })
 }
@@ -120,7 +132,7 @@ fn part_rows(n: usize) -> usize {
 }
 
 /// Writes a square matrix as dense rows, so many a file.
-fn save_blocks(run: &RunWriter, folder: &str, matrix: &Blocks, items: &IdTable) -> Result<(), PipelineError> {
+fn save_blocks(files: &dyn WriteFiles, folder: &str, matrix: &Blocks, items: &IdTable) -> Result<(), PipelineError> {
     let n = matrix.n();
     for (part, start) in (0..n).step_by(part_rows(n)).enumerate() {
         let end = n.min(start + part_rows(n));
@@ -129,16 +141,16 @@ fn save_blocks(run: &RunWriter, folder: &str, matrix: &Blocks, items: &IdTable) 
             matrix.read_row(row, out.as_slice_mut().expect("the array was made row-major"));
         }
         let ids: IdTable = (start..end).map(|item| items.get(item)).collect();
-        write_dense(run.file(&weights(folder, part))?, &ids, rows.view())?;
+        write_dense(files.file(&weights(folder, part))?, &ids, rows.view())?;
     }
     Ok(())
 }
 
-fn load_blocks(run: &Run, folder: &str, n: usize) -> Result<Blocks, PipelineError> {
+fn load_blocks(files: &dyn ReadFiles, folder: &str, n: usize) -> Result<Blocks, PipelineError> {
     let mut matrix = Blocks::zeros(n);
     for (part, start) in (0..n).step_by(part_rows(n)).enumerate() {
         let end = n.min(start + part_rows(n));
-        let (_, rows) = read_dense(run, &weights(folder, part))?;
+        let (_, rows) = read_dense(files, &weights(folder, part))?;
         for (what, expected, found) in
             [("rows of a part of the weights", end - start, rows.nrows()), ("columns of the weights", n, rows.ncols())]
         {

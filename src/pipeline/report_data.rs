@@ -49,8 +49,9 @@ pub(super) fn report_data(config: &Config, facts: &Facts, summary: &Summary, sta
         rejected: rejected(facts),
         filters: filters(config, facts),
         long_tail: Some(LongTail::from_counts(item_users.clone())),
-        activity: Some(Histogram::log2(facts.cells_by_user.iter().copied())),
+        activity: Some(Histogram::log2(cells_by_user(&facts.learned.users_by_cells))),
         training: facts
+            .learned
             .losses
             .iter()
             .map(|&(iteration, loss)| LossPoint { iteration: iteration as u64, loss })
@@ -73,17 +74,24 @@ pub(super) fn report_data(config: &Config, facts: &Facts, summary: &Summary, sta
             .iter()
             .map(|input| InputFile { path: input.path.clone(), bytes: input.bytes, rows: None })
             .collect(),
-        example_users: facts.examples.iter().map(|(example, user)| example_user(facts, example, *user)).collect(),
+        example_users: facts.examples.iter().map(|example| example_user(facts, example)).collect(),
         popular: facts
+            .learned
+            .lists
             .popular
             .iter()
             .map(|&item| listed(&facts.items, item, facts.items.popularity[item as usize]))
             .collect(),
-        similar: beside(&facts.items, &facts.similar_examples),
-        trending: facts.trending.iter().map(|&(item, score)| listed(&facts.items, item, score)).collect(),
-        bought_together: beside(&facts.items, &facts.bought_together_examples),
+        similar: beside(&facts.items, &facts.learned.lists.similar_examples),
+        trending: facts.learned.lists.trending.iter().map(|&(item, score)| listed(&facts.items, item, score)).collect(),
+        bought_together: beside(&facts.items, &facts.learned.lists.bought_together_examples),
         config: toml::to_string_pretty(config).unwrap_or_default(),
     }
+}
+
+/// One number a user.
+fn cells_by_user(users_by_cells: &BTreeMap<u64, u64>) -> impl Iterator<Item = u64> + '_ {
+    users_by_cells.iter().flat_map(|(&n_cells, &n_users)| std::iter::repeat_n(n_cells, n_users as usize))
 }
 
 fn instant(stamp: Stamp) -> Option<Timestamp> {
@@ -126,7 +134,7 @@ fn rejected(facts: &Facts) -> Vec<RejectedReason> {
 }
 
 fn filters(config: &Config, facts: &Facts) -> Vec<FilterStep> {
-    let (left, done) = (&facts.left_out, &facts.assembled);
+    let (left, done) = (&facts.left_out, &facts.learned.assembled);
     let step = |name: &str, rule: String, unit: &str, before: u64, removed: u64| FilterStep {
         name: name.to_owned(),
         rule,
@@ -134,7 +142,7 @@ fn filters(config: &Config, facts: &Facts) -> Vec<FilterStep> {
         before,
         removed,
     };
-    let n_users = facts.n_users as u64;
+    let n_users = facts.learned.n_users as u64;
     let n_items = facts.items.ids.len() as u64;
     vec![
         step("repeated events", "same event id and all else".into(), "events", facts.counts.accepted, left.duplicates),
@@ -185,9 +193,9 @@ fn words(items: &ItemTable, item: usize) -> (Option<String>, Option<String>) {
     (title, category)
 }
 
-fn example_user(facts: &Facts, example: &Example, user: Option<usize>) -> ExampleUser {
+fn example_user(facts: &Facts, example: &Example) -> ExampleUser {
     let items = &facts.items;
-    let list = user.and_then(|user| facts.lists.examples.get(&user));
+    let list = facts.lists.examples.get(&example.user);
     ExampleUser {
         user: example.user.clone(),
         source: list.map(|(_, _, source)| source.clone()).unwrap_or_default(),

@@ -15,14 +15,24 @@ use super::{
     PipelineError,
     facts::Facts,
     observer::Stages,
-    people,
     report_data::report_data,
     summary::{Summary, left_aside, summary},
 };
 
 /// Config keys that do not determine the result.
-const OBSERVED_KEYS: [&str; 9] =
-    ["build", "events.paths", "orders.paths", "customers.paths", "catalog.path", "evaluation", "publish", "s3", "tune"];
+pub(super) const OBSERVED_KEYS: [&str; 11] = [
+    "build",
+    "events.paths",
+    "orders.paths",
+    "orders.replica",
+    "customers.paths",
+    "customers.replica",
+    "catalog.path",
+    "evaluation",
+    "publish",
+    "s3",
+    "tune",
+];
 
 /// A finished build.
 #[derive(Debug)]
@@ -33,15 +43,26 @@ pub struct Built {
     pub summary: Summary,
 }
 
+/// What is to be said of a build that other processes did a part of.
+#[derive(Debug, Default)]
+pub(super) struct Circumstances {
+    /// For the manifest, beside what determines its hash.
+    pub(super) notes: BTreeMap<String, Value>,
+    /// The largest memory of the others.
+    pub(super) peak_memory_bytes: u64,
+}
+
 /// Writes the report and the manifest, and commits the run.
 pub(super) fn seal(
     config: &Config,
     writer: RunWriter,
     facts: &Facts,
     mut stages: Stages<'_>,
+    circumstances: Circumstances,
 ) -> Result<Built, PipelineError> {
     let mut summary = summary(config, facts, &stages.done);
     summary.run = writer.name().to_owned();
+    summary.peak_memory_bytes = summary.peak_memory_bytes.max(circumstances.peak_memory_bytes);
     let (content, mut observed) = manifest(config, facts);
     let data = report_data(config, facts, &summary, &stages.done);
     stages.run("write report", None, "bytes", |_| -> Result<_, PipelineError> {
@@ -52,6 +73,7 @@ pub(super) fn seal(
     take_times(&mut summary, &stages);
     observed.timings_s.clone_from(&summary.timings_s);
     observed.peak_memory_bytes = summary.peak_memory_bytes;
+    observed.notes.extend(circumstances.notes);
     observed.created_at = facts.options.now.to_string();
     let run = if writer.is_remote() {
         // Its time stands in the summary alone: the manifest is part of what is uploaded.
@@ -95,14 +117,14 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
     put(
         "interactions",
         vec![
-            ("users", facts.n_users as u64),
-            ("training_users", facts.n_training_users as u64),
-            ("users_below_minimum", facts.assembled.users_below_minimum),
+            ("users", facts.learned.n_users as u64),
+            ("training_users", facts.learned.n_training_users as u64),
+            ("users_below_minimum", facts.learned.assembled.users_below_minimum),
             ("bots", facts.left_out.bots),
             ("items", facts.items.ids.len() as u64),
-            ("items_below_minimum", facts.assembled.items_below_minimum),
-            ("eligible_items", facts.n_eligible as u64),
-            ("cells", facts.n_cells as u64),
+            ("items_below_minimum", facts.learned.assembled.items_below_minimum),
+            ("eligible_items", facts.learned.n_eligible as u64),
+            ("cells", facts.learned.n_cells as u64),
         ],
     );
     put("lists.by_source", facts.lists.by_source.iter().map(|(name, n)| (name.as_str(), *n)).collect());
@@ -111,16 +133,16 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
         vec![
             ("entries", facts.lists.n_entries),
             ("short", facts.lists.counts.n_short),
-            ("similar", facts.similar_counts.n_lists),
-            ("popular", facts.n_popular),
-            ("bought_together", facts.bought_together_counts.n_lists),
-            ("trending", facts.n_trending),
+            ("similar", facts.learned.lists.similar_counts.n_lists),
+            ("popular", facts.learned.lists.n_popular),
+            ("bought_together", facts.learned.lists.bought_together_counts.n_lists),
+            ("trending", facts.learned.lists.n_trending),
         ],
     );
-    for (table, entries) in facts.customers.iter().flat_map(people::counts) {
+    for (table, entries) in facts.people.counts() {
         put(table, entries);
     }
-    let losses: Vec<Value> = facts.losses.iter().map(|(_, loss)| json!(loss)).collect();
+    let losses: Vec<Value> = facts.learned.losses.iter().map(|(_, loss)| json!(loss)).collect();
     let model = config.model.kind.name();
     let content = Content {
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -137,7 +159,7 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
         n_threads: rayon::current_num_threads(),
         config: config_observed,
         inputs: facts.inputs.observed.clone(),
-        notes: people::notes(&facts.tables),
+        notes: facts.people.notes(),
         ..Observed::default()
     };
     (content, observed)

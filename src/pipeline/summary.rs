@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{config::Config, report::Stage, telemetry::peak_memory_bytes};
 
-use super::{facts::Facts, people};
+use super::facts::Facts;
 
 /// What a build did, in numbers.
 #[derive(Debug, Clone, Serialize)]
@@ -73,7 +73,7 @@ pub struct Summary {
 
 /// Counts of rows left aside: neither rejected nor used.
 pub(super) fn left_aside(facts: &Facts) -> BTreeMap<String, u64> {
-    let (counts, left, assembled) = (&facts.counts, &facts.left_out, &facts.assembled);
+    let (counts, left, assembled) = (&facts.counts, &facts.left_out, &facts.learned.assembled);
     [
         ("ignored_type", counts.ignored),
         ("counted_in_other_source", counts.counted_elsewhere),
@@ -104,23 +104,23 @@ pub(super) fn summary(config: &Config, facts: &Facts, stages: &[Stage]) -> Summa
         rejected: counts.rejected.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect(),
         left_aside: left_aside(facts),
         events: counts.by_kind.iter().map(|(kind, n)| (facts.kinds[*kind as usize].name.clone(), *n)).collect(),
-        users: facts.n_users as u64,
-        training_users: facts.n_training_users as u64,
+        users: facts.learned.n_users as u64,
+        training_users: facts.learned.n_training_users as u64,
         items: facts.items.ids.len() as u64,
-        eligible_items: facts.n_eligible as u64,
-        interactions: facts.n_cells as u64,
+        eligible_items: facts.learned.n_eligible as u64,
+        interactions: facts.learned.n_cells as u64,
         model: config.model.kind.name().to_owned(),
-        loss: facts.losses.last().map(|(_, loss)| *loss),
+        loss: facts.learned.losses.last().map(|(_, loss)| *loss),
         k: config.recommendations.k,
         lists: facts.lists.by_source.clone(),
         short_lists: facts.lists.counts.n_short,
-        coverage: used as f64 / facts.n_eligible.max(1) as f64,
-        similar_lists: facts.similar_counts.n_lists,
-        popular_lists: facts.n_popular,
-        baskets: facts.baskets.n_baskets,
-        baskets_too_large: facts.baskets.n_too_large,
-        bought_together_lists: facts.bought_together_counts.n_lists,
-        trending_lists: facts.n_trending,
+        coverage: used as f64 / facts.learned.n_eligible.max(1) as f64,
+        similar_lists: facts.learned.lists.similar_counts.n_lists,
+        popular_lists: facts.learned.lists.n_popular,
+        baskets: facts.learned.lists.baskets.n_baskets,
+        baskets_too_large: facts.learned.lists.baskets.n_too_large,
+        bought_together_lists: facts.learned.lists.bought_together_counts.n_lists,
+        trending_lists: facts.learned.lists.n_trending,
         warnings: warnings(config, facts),
         timings_s: Vec::new(),
         seconds: stages.iter().map(|stage| stage.seconds).sum(),
@@ -129,7 +129,7 @@ pub(super) fn summary(config: &Config, facts: &Facts, stages: &[Stage]) -> Summa
 }
 
 fn warnings(config: &Config, facts: &Facts) -> Vec<String> {
-    let mut warnings: Vec<String> = facts.warnings.iter().map(ToString::to_string).collect();
+    let mut warnings: Vec<String> = facts.learned.warnings.clone();
     let catalog = &facts.catalog_report;
     let mut say = |n: u64, text: String| {
         if n > 0 {
@@ -148,8 +148,7 @@ fn warnings(config: &Config, facts: &Facts) -> Vec<String> {
         let n = catalog.unreadable_available;
         say(n, format!("{n} availabilities of the catalogue are not understood; those items count as not available"));
     }
-    warnings.extend(facts.source_warnings.iter().cloned());
-    warnings.extend(facts.customers.iter().flat_map(people::warnings));
+    warnings.extend(facts.people.warnings());
     let mut say = |n: u64, text: String| {
         if n > 0 {
             warnings.push(text);
@@ -164,7 +163,7 @@ fn warnings(config: &Config, facts: &Facts) -> Vec<String> {
     say(n, format!("{n} users have fewer than {k} eligible items, so their lists are shorter"));
     if facts.left_out.bots > 0 {
         let bots = facts.left_out.bots;
-        let share = bots as f64 / (bots + facts.n_users as u64) as f64;
+        let share = bots as f64 / (bots + facts.learned.n_users as u64) as f64;
         say(u64::from(share > 0.01), format!("{bots} users ({:.1} %) were taken for bots", share * 100.0));
     }
     warnings

@@ -31,13 +31,20 @@ impl PopularLists {
     /// When `weights` and `rules` speak of different items, or `category_names` is not the table of the rules.
     pub fn new(weights: &Csr, rules: &Rules, category_names: &IdTable) -> Result<Self, RecommendError> {
         RecommendError::length("the weights matrix", "items", weights.n_cols, rules.n_items())?;
-        RecommendError::length("the category names", "categories", category_names.len(), rules.categories.n_groups)?;
         let mut sums = vec![0f64; weights.n_cols];
         for (&item, &weight) in weights.indices.iter().zip(&weights.values) {
             sums[item as usize] += f64::from(weight);
         }
-        let scores: Vec<f32> = sums.into_iter().map(|sum| sum as f32).collect();
+        Self::from_scores(sums.into_iter().map(|sum| sum as f32).collect(), rules, category_names)
+    }
 
+    /// The same from sums that were taken before, by `ItemIdx`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn from_scores(scores: Vec<f32>, rules: &Rules, category_names: &IdTable) -> Result<Self, RecommendError> {
+        RecommendError::length("the popularities", "items", scores.len(), rules.n_items())?;
+        RecommendError::length("the category names", "categories", category_names.len(), rules.categories.n_groups)?;
         let mut keys: Vec<u64> = (0u32..)
             .zip(&scores)
             .filter(|(item, _)| rules.is_eligible(*item))

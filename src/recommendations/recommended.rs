@@ -2,6 +2,8 @@
 
 use std::{ops::Range, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Fallback, ListBatch};
 use crate::ids::IdTable;
 
@@ -68,7 +70,7 @@ impl SourceNames {
 }
 
 /// How a range of users was served. Every user counts in exactly one of the first four.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RecommendCounts {
     /// Lists that are the model's alone.
     pub n_model: u64,

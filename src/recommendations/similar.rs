@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{ListBatch, RecommendError, Rules, Scored, SimilarConfig, top_k::TopK};
 use crate::{
@@ -25,7 +26,7 @@ pub struct Similarities<'a> {
 }
 
 /// How a range of items was served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SimilarCounts {
     /// Items with a list.
     pub n_lists: u64,

@@ -26,6 +26,7 @@ mod s3_runs;
 mod sinks;
 mod sql_faults;
 mod sql_login;
+mod stages;
 mod support;
 mod synth;
 mod tune;

@@ -30,6 +30,7 @@ fn read(path: &Path) -> Result<Rows, EventsError> {
         kinds: &kinds,
         n_buckets: 2,
         now: Stamp::from_unix(NOW).unwrap(),
+        bucket: None,
     };
     let scan = scan(&input, &|_| ())?;
     let mut rows = BTreeMap::new();

@@ -93,7 +93,7 @@ fn path_of(name: &str) -> String {
 }
 
 /// 128 bits that no other process draws: the keys of the hashers are the system's random numbers.
-pub(super) fn token() -> String {
+pub(in crate::artifacts) fn token() -> String {
     let draw = || {
         let mut hasher = RandomState::new().build_hasher();
         hasher.write_u32(std::process::id());

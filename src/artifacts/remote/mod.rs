@@ -16,6 +16,7 @@ mod clear;
 mod scratch;
 mod upload;
 
+pub(super) use claim::token;
 pub(super) use clear::{clear_dead, remove_runs};
 pub(super) use scratch::Scratch;
 pub(super) use upload::RunUpload;

@@ -73,6 +73,7 @@ pub(crate) fn ingest_on(config: &Config, n_threads: usize) -> Result<Ingested, E
             kinds: &kinds,
             n_buckets: config.interactions.n_buckets,
             now: Stamp::from_unix(NOW).unwrap(),
+            bucket: None,
         };
         let (shards, scan) = scan(&input, &|_| ())?.split();
         let (all_items, places) = number_items(&shards);
