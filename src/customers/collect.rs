@@ -71,18 +71,15 @@ impl Collector {
     ) -> Result<(), CustomersError> {
         let mut found = Vec::new();
         for (wanted, data_type) in self.wanted.iter().zip(types) {
-            let wrong = |accepts: String| CustomersError::WrongType {
-                place: place.to_owned(),
-                key: wanted.key.clone(),
-                column: wanted.column.clone(),
-                wanted: accepts,
-                is: data_type.to_string(),
+            let (place, key, column) = (place.to_owned(), wanted.key.clone(), wanted.column.clone());
+            let is = data_type.to_string();
+            let Some(kind) = kind(data_type, wanted.want) else {
+                return Err(CustomersError::WrongType { place, key, column, wanted: wanted.want.accepts(), is });
             };
-            let kind = kind(data_type, wanted.want).ok_or_else(|| wrong(wanted.want.accepts().to_owned()))?;
             if !matches!(wanted.want, Want::Id | Want::Consent | Want::Block) {
                 let before = self.kept.as_ref().map(|kept| kept[found.len()].kind);
                 if let Some(before) = before.filter(|before| *before != kind) {
-                    return Err(wrong(format!("{}, as in the files before it", before.name())));
+                    return Err(CustomersError::OtherType { place, key, column, is, before: before.name() });
                 }
                 found.push(Kept::new(wanted.name.clone(), kind));
             }

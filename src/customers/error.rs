@@ -44,7 +44,7 @@ pub enum CustomersError {
     /// A column that the config names is not there.
     #[error("the customers' file {0}")]
     MissingColumn(Box<MissingColumn>),
-    /// A column holds something else than it should, or than it does in another file.
+    /// A column holds something else than it should.
     #[error("the customers in `{place}`: column `{column}` ({key}) must be {wanted}, is {is}")]
     WrongType {
         /// File or table.
@@ -54,9 +54,23 @@ pub enum CustomersError {
         /// The column.
         column: String,
         /// What it may be.
-        wanted: String,
+        wanted: &'static str,
         /// What it is.
         is: String,
+    },
+    /// A column holds something else than in another file.
+    #[error("the customers in `{place}`: column `{column}` ({key}) is {is}, and {before} in the files before it")]
+    OtherType {
+        /// The file.
+        place: String,
+        /// The config's key.
+        key: String,
+        /// The column.
+        column: String,
+        /// What it is here.
+        is: String,
+        /// What it is there.
+        before: &'static str,
     },
     /// An attribute that holds contact addresses.
     #[error("the customers in `{place}`: column `{column}` ({key}) holds contact addresses, which a build never reads")]

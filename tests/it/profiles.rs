@@ -289,3 +289,85 @@ fn every_figure_is_that_of_a_naive_recomputation() {
     let shares = first["favourite_brands"].as_array().unwrap().iter().map(|entry| entry["share"].as_f64().unwrap());
     assert!(shares.sum::<f64>() <= 1.000_001);
 }
+
+/// Every file below a directory, with its bytes.
+fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![directory.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    let name = path.strip_prefix(directory).unwrap().to_str().unwrap().to_owned();
+                    found.insert(name, fs::read(&path).unwrap());
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn planted_shoppers_stand_beside_the_shop_and_do_what_the_truth_says() {
+    let directory = TempDir::new().unwrap();
+    let config = synth::Config {
+        users: 200,
+        items: 60,
+        events: 6_000,
+        categories: 5,
+        brands: 8,
+        days: 60,
+        start: jiff::civil::date(2024, 6, 1),
+        ..synth::Config::default()
+    };
+    generate(&config, &directory.path().join("plain"), &|_| ()).unwrap();
+    let shop = directory.path().join("shop");
+    generate(&synth::Config { planted: 3, ..config.clone() }, &shop, &|_| ()).unwrap();
+    let (mut with, plain) = (files(&shop), files(&directory.path().join("plain")));
+    let planted: Vec<String> = with.keys().filter(|name| name.starts_with("planted/")).cloned().collect();
+    let tables = ["catalog.parquet", "catalog_before.parquet", "customers.parquet", "events.parquet", "orders.parquet"];
+    let wanted: Vec<String> = tables.iter().chain(&["truth.json"]).map(|name| format!("planted/{name}")).collect();
+    assert_eq!(planted, wanted);
+    let truth: Value = serde_json::from_slice(&with["planted/truth.json"]).unwrap();
+    with.retain(|name, _| !name.starts_with("planted/") && name != "synth.json");
+    assert!(plain.iter().filter(|(name, _)| *name != "synth.json").eq(&with), "the shop's own files are as they were");
+    assert!(!String::from_utf8_lossy(&plain["synth.json"]).contains("planted"));
+    let too_short = synth::Config { planted: 1, days: 59, ..config };
+    let error = generate(&too_short, &directory.path().join("none"), &|_| ()).unwrap_err().to_string();
+    assert!(error.contains("planted needs"), "{error}");
+
+    let text = "[events]\npaths = [\"shop/events/\", \"shop/planted/events.parquet\"]\n[catalog]\npath = \"shop/**/catalog.parquet\"\n\
+                [interactions]\nn_buckets = 4\n[model.als]\nn_factors = 4\niterations = 1\n[publish]\ntargets = []\n\
+                [customers]\npaths = [\"shop/customers.parquet\", \"shop/planted/customers.parquet\"]\n\
+                [customers.consent]\nemail = \"marketing_consent\"\n[customers.attributes]\ncountry = \"country\"\n";
+    fs::write(directory.path().join("c.toml"), text).unwrap();
+    nightshelf(directory.path(), &["build", "--config", "c.toml", "--run", "r", "--quiet"]).ok();
+    let run = open_run(&directory.path().join("runs"), "r").unwrap();
+    assert_eq!(run.manifest().content.as_of.as_deref(), truth["as_of"].as_str());
+    assert_eq!(run.manifest().content.counts["customers"]["customers"], 200 + 16 * 3 + 1);
+    let profiles = profiles(directory.path(), "r");
+    let of = |scenario: &str| {
+        let entry = truth["campaigns"].as_array().unwrap().iter().find(|entry| entry["scenario"] == scenario).unwrap();
+        let users = entry["users"].as_array().unwrap().iter().map(|user| &profiles[user.as_str().unwrap()]);
+        (entry.clone(), users.collect::<Vec<_>>())
+    };
+    let (entry, carts) = of("cart");
+    assert_eq!(carts.len(), 3);
+    for profile in carts {
+        assert_eq!(profile["cart"], json!([{"item_id": entry["item_id"], "added_at": entry["at"], "quantity": 1.0}]));
+    }
+    for decoy in ["cartbought", "cartremoved"] {
+        assert!(of(decoy).1.iter().all(|profile| profile["cart"] == json!([])), "{decoy}");
+    }
+    let due = |scenario: &str| {
+        of(scenario).1.iter().map(|profile| profile["next_order_at"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    let end: jiff::Timestamp = truth["as_of"].as_str().unwrap().parse().unwrap();
+    assert_eq!(due("refill"), [end.as_second(); 3]);
+    assert_eq!(due("refilllater"), [end.as_second() + 8 * DAY; 3]);
+    for profile in of("lapsed").1 {
+        assert_eq!((&profile["orders_all"], &profile["days_since_last_order"]), (&json!(3), &json!(45.0)));
+    }
+}
