@@ -12,9 +12,9 @@
 //! ```text
 //! 7  main.rs, cli                            parse, dispatch, print, exit code
 //! 6  pipeline                                the order of the work
-//! 5  events, catalog, artifacts, publish,
-//!    report, synth, exchange                 formats: every row that enters or leaves
-//! 4  storage                                 bytes in local files and S3 objects
+//! 5  events, customers, catalog, artifacts,
+//!    publish, report, synth, exchange        formats: every row that enters or leaves
+//! 4  storage, sql                            bytes in local files and S3 objects, rows of database servers
 //! 3  campaigns                               pure
 //! 2  recommendations, evaluation, tuning     pure
 //! 1  interactions, model                     pure
@@ -30,6 +30,7 @@ pub mod campaigns;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod customers;
 pub mod evaluation;
 pub mod events;
 pub mod exchange;
@@ -41,6 +42,7 @@ pub mod pipeline;
 pub mod publish;
 pub mod recommendations;
 pub mod report;
+pub mod sql;
 pub mod storage;
 pub mod synth;
 pub mod telemetry;

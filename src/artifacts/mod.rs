@@ -60,7 +60,7 @@ pub use matrices::{write_dense, write_ids, write_scores, write_sparse};
 pub use matrix_reader::{read_dense, read_ids, read_scores, read_sparse};
 pub use members::{CAMPAIGNS, MemberReader, MemberTable, MemberWriter, campaign_of, campaign_path};
 pub use profile_reader::{ProfileReader, ProfileTable};
-pub use profiles::{ProfileRows, write_profiles};
+pub use profiles::{ProfileRows, complete_profiles, write_profiles};
 pub use prune::{Pruned, prune};
 pub use run::{DamagedRun, Run, RunListing, list_runs, open_run};
 pub use run_name::check_run_name;

@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{DataType, Float32Type, Float64Type, TimestampMillisecondType, UInt32Type},
 };
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     ArtifactError, Run,
@@ -16,8 +16,10 @@ use super::{
 
 /// Profiles a batch holds.
 const BATCH_PROFILES: usize = 4_096;
-/// Changes every night for every user, and follows from `last_at`: readers who want it subtract.
-const LEFT_OUT: &str = "recency_days";
+/// Change every night for every user, and follow from `last_at` and `last_order_at`: readers who want them subtract.
+const LEFT_OUT: [&str; 3] = ["recency_days", "days_since_last_event", "days_since_last_order"];
+/// Entries of a list that a document holds: of a cart the last that were added.
+const MAX_ENTRIES: usize = 20;
 
 /// Reads one file of profiles in batches.
 #[derive(Debug)]
@@ -69,7 +71,7 @@ fn table(batch: &RecordBatch) -> Option<ProfileTable> {
     let mut documents = vec![Map::new(); batch.num_rows()];
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         let name = field.name();
-        if name == "user_id" || name == LEFT_OUT {
+        if name == "user_id" || LEFT_OUT.contains(&name.as_str()) {
             continue;
         }
         for (row, document) in documents.iter_mut().enumerate().filter(|(row, _)| column.is_valid(*row)) {
@@ -96,14 +98,20 @@ fn value(column: &dyn Array, row: usize) -> Option<Option<Value>> {
         DataType::Timestamp(..) => {
             Some(Value::from(column.as_primitive_opt::<TimestampMillisecondType>()?.value(row).div_euclid(1_000)))
         }
+        DataType::Utf8 => Some(Value::from(column.as_string_opt::<i32>()?.value(row))).filter(|text| *text != ""),
+        DataType::Float32 => Some(Value::from(column.as_primitive_opt::<Float32Type>()?.value(row))),
         DataType::List(_) => {
             let entries = column.as_list_opt::<i32>()?.value(row);
             let entries = entries.as_struct_opt()?;
-            let categories = entries.column_by_name("category")?.as_string_opt::<i32>()?;
-            let shares = entries.column_by_name("share")?.as_primitive_opt::<Float32Type>()?;
-            let listed = |at: usize| json!({ "category": categories.value(at), "share": shares.value(at) });
-            let listed: Vec<Value> = (0..entries.len()).map(listed).collect();
-            (!listed.is_empty()).then_some(Value::Array(listed))
+            let entry = |at: usize| {
+                let fields = entries.fields().iter().zip(entries.columns()).filter(|(_, column)| column.is_valid(at));
+                let values = fields.map(|(field, column)| Some((field.name().clone(), value(column.as_ref(), at)?)));
+                let values: Vec<_> = values.collect::<Option<_>>()?;
+                let values = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
+                Some(Value::Object(values.collect::<Map<_, _>>()))
+            };
+            let entries: Vec<Value> = (0..entries.len().min(MAX_ENTRIES)).map(entry).collect::<Option<_>>()?;
+            (!entries.is_empty()).then_some(Value::Array(entries))
         }
         _ => return None,
     })

@@ -9,9 +9,9 @@ pub struct ArmTotals {
     pub members: u64,
     /// Of them, with at least one purchase.
     pub buyers: u64,
-    /// Purchases of all members.
+    /// Orders of all members.
     pub orders: f64,
-    /// Sum of the squares of the members' purchases.
+    /// Sum of the squares of the members' orders.
     #[serde(skip)]
     pub orders_squared: f64,
     /// Purchases less refunds of all members, in the currency's unit.
@@ -73,11 +73,11 @@ impl Difference {
 pub struct Uplift {
     /// Share of members who bought.
     pub conversion: Difference,
-    /// Purchases a member.
+    /// Orders a member.
     pub orders: Difference,
     /// Revenue a member.
     pub revenue: Difference,
-    /// Purchases that would not have been, over all who were written to.
+    /// Orders that would not have been, over all who were written to.
     pub extra_orders: f64,
     /// Revenue that would not have been, over all who were written to.
     pub extra_revenue: f64,

@@ -43,6 +43,8 @@ pub enum ColumnType {
     Boolean,
     /// An instant, in Unix seconds.
     Instant,
+    /// Known only when the data is there: an attribute of customers, while the config is checked.
+    Any,
 }
 
 impl ColumnType {
@@ -54,6 +56,7 @@ impl ColumnType {
             Self::Text => "text",
             Self::Boolean => "true or false",
             Self::Instant => "an instant",
+            Self::Any => "of a type that the data says",
         }
     }
 }

@@ -208,7 +208,7 @@ fn measure_text(run: &Run, measured: &[Measurement], level: f64) -> String {
                 let money = |x: f64| format!("{x:.2}");
                 let rows = vec![
                     difference("bought", &uplift.conversion, &percent),
-                    difference("purchases a member", &uplift.orders, &plain),
+                    difference("orders a member", &uplift.orders, &plain),
                     difference("revenue a member", &uplift.revenue, &money),
                 ];
                 text.push('\n');
@@ -218,7 +218,7 @@ fn measure_text(run: &Run, measured: &[Measurement], level: f64) -> String {
                     rows,
                 ));
                 text.push_str(&format!(
-                    "\n  all written to: {:.0} purchases and {} of revenue more than without the campaign{}",
+                    "\n  all written to: {:.0} orders and {} of revenue more than without the campaign{}",
                     uplift.extra_orders,
                     money(uplift.extra_revenue),
                     if uplift.conversion.is_clear() { "" } else { "; but the interval of the buyers' share holds 0" }

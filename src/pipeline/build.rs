@@ -20,6 +20,7 @@ use super::{
     lists::{ListStats, Sample, sample_every, write_recommendations},
     number_items,
     observer::Stages,
+    people::{self, People},
     seal::{Built, Circumstances, seal},
     stages::{
         Assembly, Buckets, Instants, Shelf, assemble_buckets, catalogue, train_and_save, users_of, write_item_lists,
@@ -51,8 +52,11 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         // It is read after the events; that it is missing should not wait so long.
         storage.list(std::slice::from_ref(path), &[".parquet", ".csv"]).map_err(CatalogError::from)?;
     }
+    let customers = people::read(config, &storage, &mut stages)?;
     let scan = read(config, &kinds, &storage, options, &mut stages)?;
-    let inputs = stages.run("checksum inputs", None, "bytes", |_| checksums(config, &storage, &scan.objects))?;
+    let mut inputs = stages.run("checksum inputs", None, "bytes", |_| checksums(config, &storage, &scan.objects))?;
+    let people = People::new(Some(&scan), customers.as_ref());
+    people.add_to(&mut inputs);
     let (shards, scan) = scan.split();
     let (all_items, item_places) = number_items(&shards);
     let (all_catalog, catalog_report) = catalogue(config, &storage, &all_items, &mut stages)?;
@@ -78,6 +82,7 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         as_of: scan.as_of,
         items: &trained.items,
         model: &trained.model,
+        customers: customers.as_ref(),
     };
     let campaigns = make_campaigns(&campaigns, &mut stages)?;
     let facts = Facts {
@@ -90,6 +95,7 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         learned: Learned::new(&interactions, assembled, trained.losses, &shelf, item_lists),
         items: trained.items,
         catalog_report,
+        people,
         lists,
         campaigns,
         examples,

@@ -8,6 +8,7 @@ use crate::{
     artifacts::ArtifactError,
     campaigns::CampaignError,
     catalog::CatalogError,
+    customers::CustomersError,
     events::{Counts, EventsError, Reason},
     exchange::ExchangeError,
     model::ModelError,
@@ -30,6 +31,9 @@ pub enum PipelineError {
     /// Reading the catalogue.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// Reading customers.
+    #[error(transparent)]
+    Customers(#[from] CustomersError),
     /// Reading bytes.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -124,6 +128,7 @@ impl PipelineError {
         match self {
             Self::Events(error) => error.hint(),
             Self::Catalog(error) => error.hint().map(str::to_owned),
+            Self::Customers(error) => error.hint(),
             Self::Storage(error) => error.hint().map(str::to_owned),
             Self::Artifact(ArtifactError::RunExists { path, .. }) if path.starts_with("s3:") => {
                 Some("give another name with --run, or remove what lies under that address, its manifest.json first".into())

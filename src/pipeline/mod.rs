@@ -16,6 +16,7 @@ mod item_facts;
 mod lists;
 mod model_files;
 mod observer;
+mod people;
 mod publish;
 mod report_data;
 mod seal;

@@ -20,10 +20,13 @@ use super::{
 };
 
 /// Config keys that do not determine the result.
-pub(super) const OBSERVED_KEYS: [&str; 9] = [
+pub(super) const OBSERVED_KEYS: [&str; 12] = [
     "build",
     "events.paths",
     "orders.paths",
+    "orders.replica",
+    "customers.paths",
+    "customers.replica",
     "catalog.path",
     "campaigns.earlier_catalog",
     "evaluation",
@@ -71,7 +74,7 @@ pub(super) fn seal(
     take_times(&mut summary, &stages);
     observed.timings_s.clone_from(&summary.timings_s);
     observed.peak_memory_bytes = summary.peak_memory_bytes;
-    observed.notes = circumstances.notes;
+    observed.notes.extend(circumstances.notes);
     observed.created_at = facts.options.now.to_string();
     let run = if writer.is_remote() {
         // Its time stands in the summary alone: the manifest is part of what is uploaded.
@@ -137,6 +140,9 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
             ("trending", facts.learned.lists.n_trending),
         ],
     );
+    for (table, entries) in facts.people.counts() {
+        put(table, entries);
+    }
     for campaign in &facts.campaigns.campaigns {
         counts.insert(format!("campaign.{}", campaign.name), campaign.funnel.counts());
     }
@@ -166,6 +172,7 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
         n_threads: rayon::current_num_threads(),
         config: config_observed,
         inputs: facts.inputs.observed.iter().chain(&facts.campaigns.inputs_observed).cloned().collect(),
+        notes: facts.people.notes(),
         ..Observed::default()
     };
     (content, observed)

@@ -153,6 +153,12 @@ fn warnings(config: &Config, facts: &Facts) -> Vec<String> {
         let n = catalog.unreadable_available;
         say(n, format!("{n} availabilities of the catalogue are not understood; those items count as not available"));
     }
+    warnings.extend(facts.people.warnings());
+    let mut say = |n: u64, text: String| {
+        if n > 0 {
+            warnings.push(text);
+        }
+    };
     let n = facts.lists.counts.n_nan;
     say(n, format!("{n} scores were not numbers and were left out"));
     let n = facts.counts.bad_amounts;

@@ -9,6 +9,7 @@
 mod bad_input;
 mod build;
 mod campaigns;
+mod customers;
 mod evaluate;
 mod faults;
 mod floors;
@@ -16,6 +17,7 @@ mod ingest;
 mod item_lists;
 mod kill;
 mod mutated_input;
+mod profiles;
 mod publish_sql;
 mod readers;
 mod report;

@@ -50,7 +50,8 @@ struct Translation<'a> {
 fn data_type(column_type: ColumnType) -> DataType {
     match column_type {
         ColumnType::Number => DataType::Float64,
-        ColumnType::Text => DataType::String,
+        // Types are known when there is data.
+        ColumnType::Text | ColumnType::Any => DataType::String,
         ColumnType::Boolean => DataType::Boolean,
         ColumnType::Instant => DataType::Int64,
     }

@@ -62,7 +62,7 @@ fn table(rows: &[Row]) -> UserTable {
             ColumnType::Number => {
                 table.put_numbers(name, cells().map(|cell| if let Cell::Number(x) = cell { Some(x) } else { None }))
             }
-            ColumnType::Text => {
+            ColumnType::Text | ColumnType::Any => {
                 let texts: Vec<Option<String>> =
                     cells().map(|cell| if let Cell::Text(x) = cell { Some(x) } else { None }).collect();
                 table.put_texts(name, texts.iter().map(Option::as_deref))
@@ -173,6 +173,15 @@ fn faults_name_the_place_and_the_nearest_column() {
     assert!(fault(&format!("a > 0{}", " + 1".repeat(400))).contains("nested too deeply"));
     assert!(fault(&"x".repeat(10_001)).contains("10000 are allowed"));
     assert!(Expression::parse("f", &schema()).unwrap_err().to_string().contains("a number is wanted"));
+}
+
+#[test]
+fn a_column_of_a_type_to_come_goes_with_everything() {
+    let mut schema = schema();
+    schema.put("x", ColumnType::Any);
+    for text in ["x", "x = 1", "'a' < x", "x AND f", "x LIKE 'a%'", "x + 1 > days_since(x)", "coalesce(x, 1) = 'a'"] {
+        Condition::parse(text, &schema).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub(super) fn translate(text: &str, schema: &Schema, wanted: ColumnType) -> Resu
     }
     let typed = Translator { schema }.node(&expr, 0)?;
     match typed.is {
-        Some(is) if is != wanted => {
+        Some(is) if is != wanted && is != ColumnType::Any => {
             let what = match wanted {
                 ColumnType::Boolean => format!("a condition is true or false, this is {}", is.words()),
                 _ => format!("{} is wanted, this is {}", wanted.words(), is.words()),
@@ -70,7 +70,7 @@ impl Typed {
     fn as_type(self, wanted: ColumnType) -> Option<Node> {
         match self.is {
             None => Some(Node::Null(wanted)),
-            Some(is) => (is == wanted).then_some(self.node),
+            Some(is) => (is == wanted || is == ColumnType::Any || wanted == ColumnType::Any).then_some(self.node),
         }
     }
 }
@@ -269,7 +269,7 @@ impl Translator<'_> {
         };
         let (a, b) = match (a.is, b.is) {
             (None, _) | (_, None) => return Ok(Node::Null(ColumnType::Boolean)),
-            (Some(x), Some(y)) if x == y => (a.node, b.node),
+            (Some(x), Some(y)) if x == y || x == ColumnType::Any || y == ColumnType::Any => (a.node, b.node),
             // Instants are most easily written as text.
             (Some(x @ ColumnType::Instant), Some(y @ ColumnType::Text)) => match b.node {
                 Node::Text(text) => (a.node, Node::Instant(instant(&text, right.span().start)?)),

@@ -19,7 +19,7 @@ use crate::{
     recommendations::{Arm, ListKind},
 };
 
-use super::{CampaignInputs, past::Past};
+use super::{CampaignInputs, customers, past::Past};
 use crate::pipeline::{Observer, PipelineError};
 
 /// Scratch files lie here while a run is written.
@@ -141,6 +141,7 @@ pub(super) fn select_all(
     let scratch = inputs.run.partial_dir().join(SCRATCH);
     fs::create_dir(&scratch).map_err(ArtifactError::io("create directory", &scratch))?;
     let reading = Reading::new(inputs).of(plan, shop);
+    let wanted = wanted(plan);
     let places: BTreeMap<&str, u16> =
         plan.campaigns.iter().map(|campaign| (campaign.config.name.as_str(), campaign.place)).collect();
     let names: Vec<&str> = plan.campaigns.iter().map(|campaign| campaign.config.name.as_str()).collect();
@@ -149,6 +150,7 @@ pub(super) fn select_all(
         .with_max_len(1)
         .map(|bucket| {
             let mut users = reading.users(bucket)?;
+            customers::join(inputs, plan, bucket, &wanted, &mut users)?;
             users.contacts = past.contacts(bucket, &users.ids, &places)?;
             let selection = select(plan, shop, &users, affinity)?;
             write_steps(inputs.run.file(&bucket_path(STEPS, bucket))?, &users.ids, &names, &selection.steps)?;

@@ -11,7 +11,7 @@ use crate::{
     campaigns::{ArmTotals, Uplift, uplift},
     config::Config,
     events::{ScanInput, scan},
-    interactions::{Aggregation, Decay, InteractionsConfig, Role, Stamp, WINDOWS},
+    interactions::{Aggregation, Decay, InteractionsConfig, Stamp},
     recommendations::Arm,
     storage::Storage,
 };
@@ -88,7 +88,7 @@ pub fn measure_campaigns(
     Ok(measured)
 }
 
-/// Purchases and money of every user after an instant.
+/// Orders and money of every user after an instant.
 fn bought_after(config: &Config, as_of: jiff::Timestamp, days: f64) -> Result<Bought, PipelineError> {
     let kinds = config.kinds().map_err(PipelineError::Config)?;
     let storage = Storage::new(config.s3.clone());
@@ -121,22 +121,17 @@ fn bought_after(config: &Config, as_of: jiff::Timestamp, days: f64) -> Result<Bo
         since: scanned.since,
         decay: &decay,
         trend: None,
+        sessions_by_id: false,
     };
     let all = Mutex::new(HashMap::new());
     aggregate_buckets(shards, &places, &aggregation, false, &|_, pairs| {
         let profiles = &pairs.profiles;
-        let last = WINDOWS.len() - 1;
         let mut own = Vec::new();
         for (user, id) in pairs.users.iter().enumerate() {
-            let n_purchases: u32 = kinds
-                .iter()
-                .enumerate()
-                .filter(|(_, kind)| kind.role == Role::Purchase)
-                .map(|(kind, _)| profiles.count(user, last, kind))
-                .sum();
-            let money = profiles.money[user * WINDOWS.len() + last] as f64 / 1e4;
-            if n_purchases > 0 || money != 0.0 {
-                own.push((id.to_owned(), (n_purchases, money)));
+            let n_orders = profiles.orders.n_orders(user);
+            let money = profiles.money_of_all_time(user) as f64 / 1e4;
+            if n_orders > 0 || money != 0.0 {
+                own.push((id.to_owned(), (n_orders, money)));
             }
         }
         all.lock().expect("nobody panics while he holds the lock").extend(own);

@@ -2,6 +2,7 @@
 
 mod ask;
 mod buckets;
+mod customers;
 mod lists;
 mod measure;
 mod past;
@@ -20,6 +21,7 @@ use crate::{
     artifacts::{InputContent, InputObserved, ItemTable, RunWriter, RunsRoot},
     campaigns::{Affinity, Funnel, Plan, Rule},
     config::Config,
+    customers::CustomersRead,
     interactions::{Kind, Stamp},
     model::TrainedModel,
     storage::Storage,
@@ -37,6 +39,8 @@ pub(super) struct CampaignInputs<'a> {
     pub(super) as_of: Option<Stamp>,
     pub(super) items: &'a ItemTable,
     pub(super) model: &'a TrainedModel,
+    /// `None` when the config names no customers.
+    pub(super) customers: Option<&'a CustomersRead>,
 }
 
 /// One campaign of a run.
@@ -78,13 +82,23 @@ pub(super) fn make_campaigns(
     stages: &mut Stages<'_>,
 ) -> Result<CampaignsDone, PipelineError> {
     let (config, kinds) = (inputs.config, inputs.kinds);
-    let plan = Plan::new(&config.campaigns, &config.campaign, &config.campaign_schema(kinds))
-        .map_err(PipelineError::Config)?;
-    if plan.is_empty() {
+    if !config.campaign.iter().any(|campaign| campaign.enabled) {
         return Ok(CampaignsDone::default());
     }
-    plan.check_times(inputs.as_of.is_some())?;
     let mut done = CampaignsDone::default();
+    let mut schema = config.campaign_schema(kinds);
+    match inputs.customers {
+        None => done.warnings.push("no customers are configured: nobody was asked for consent to campaigns".into()),
+        Some(CustomersRead { table: Some(table), .. }) => customers::add_types(table, &mut schema)?,
+        Some(_) => {
+            // Whoever has unsubscribed is not known tonight.
+            done.warnings
+                .push("customers could not be read, so nobody's consent is known: no campaign lists were made".into());
+            return Ok(done);
+        }
+    }
+    let plan = Plan::new(&config.campaigns, &config.campaign, &schema).map_err(PipelineError::Config)?;
+    plan.check_times(inputs.as_of.is_some())?;
     let past = past::find(inputs, &plan, &mut done)?;
     let shop = shop::open(inputs, &plan, &past, &mut done)?;
     let n_buckets = config.interactions.n_buckets as u64;

@@ -24,9 +24,11 @@ use crate::{
         build::runs_root,
         campaigns::{CampaignInputs, CampaignsDone, make_campaigns},
         facts::{BuildOptions, Facts},
+        history::collect_profiles,
         lists::ListStats,
         model_files::load_model,
         observer::Stages,
+        people::{self, People},
         seal::{Circumstances, seal},
     },
     report::Stage,
@@ -114,17 +116,22 @@ fn put_together(
             on.advance(entry.bytes);
             Ok::<_, ArtifactError>(())
         })?;
+        collect_profiles(&aggregated, &writer)?;
         Ok::<_, PipelineError>(((), n_bytes))
     })?;
     let mut lists = ListStats { places: vec![0; items.ids.len()], ..ListStats::default() };
     for bucket in 0..n_buckets {
         lists.add(list_stats(bench, bucket, items.ids.len())?);
     }
+    let customers = people::read(&bench.config, &bench.storage, stages)?;
+    let people = People::new(None, customers.as_ref());
+    let mut inputs = bench.plan.inputs.clone();
+    people.add_to(&mut inputs);
     let campaigns = if bench.config.campaign.iter().any(|campaign| campaign.enabled) {
         // All files of users and items lie in the run by now: the lists come out as in a build on one machine.
         let model = load_model(&training[0], &bench.config, &items.ids)?;
         let root = runs_root(&bench.config, &bench.storage)?;
-        let inputs = CampaignInputs {
+        let campaigns = CampaignInputs {
             config: &bench.config,
             storage: &bench.storage,
             root: &root,
@@ -133,8 +140,9 @@ fn put_together(
             as_of: all.instants.as_of,
             items: &items,
             model: &model,
+            customers: customers.as_ref(),
         };
-        make_campaigns(&inputs, stages)?
+        make_campaigns(&campaigns, stages)?
     } else {
         CampaignsDone::default()
     };
@@ -142,11 +150,12 @@ fn put_together(
         options: BuildOptions { run: Some(bench.plan.run.clone()), now: bench.plan.now },
         kinds: bench.kinds.clone(),
         counts: all.counts,
-        inputs: bench.plan.inputs.clone(),
+        inputs,
         as_of: all.instants.as_of,
         left_out: record.left_out,
         items,
         catalog_report: all.catalog_report,
+        people,
         learned: record.learned,
         lists,
         campaigns,
