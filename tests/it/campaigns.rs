@@ -4,18 +4,25 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray, TimestampMillisecondArray};
 use nightshelf::{
     artifacts::{Run, open_run, verify},
+    publish::{MySqlConfig, PostgresConfig},
     recommendations::Arm,
     synth::{self, generate},
 };
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::program::{nightshelf, nightshelf_in};
+use crate::support::{
+    program::{nightshelf, nightshelf_in},
+    servers::{PASSWORD, fresh_mariadb, fresh_postgres, is_skipped},
+    sql::{self, Speaks},
+    tables::write,
+};
 
 const CONFIG: &str = r#"
 [events]
@@ -479,4 +486,261 @@ min_share = 0.0
     drop(ran);
     let run = open_run(&directory.path().join("runs"), "third").unwrap();
     assert!(members(&run, "cheaper").is_empty());
+}
+
+/// People who do exactly what a campaign looks for, and decoys who nearly do: the first are found, all of them, the others
+/// not.
+#[test]
+fn planted_people_are_found_and_nobody_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = synth::Config {
+        users: 150,
+        items: 60,
+        events: 4_000,
+        categories: 4,
+        brands: 6,
+        days: 62,
+        planted: 12,
+        start: jiff::civil::date(2024, 3, 1),
+        ..synth::Config::default()
+    };
+    generate(&config, &directory.path().join("shop"), &|_| {}).unwrap();
+    let campaigns = r#"
+[customers]
+paths = ["shop/customers.parquet", "shop/planted/customers.parquet"]
+[customers.consent]
+email = "marketing_consent"
+[customers.attributes]
+country = "country"
+[campaigns]
+max_campaigns_per_user = 9
+earlier_catalog = "shop/planted/catalog_before.parquet"
+"#;
+    let mut config = CONFIG
+        .replace("[\"shop/events/\"]", "[\"shop/events/\", \"shop/planted/events.parquet\"]")
+        .replace("shop/catalog.parquet", "shop/**/catalog.parquet");
+    config.push_str(campaigns);
+    for (kind, more) in [
+        ("abandoned_cart", ""),
+        ("browse_abandonment", ""),
+        ("win_back", "min_days = 30\nmin_orders = 2"),
+        ("replenishment", ""),
+        ("price_drop", ""),
+        ("back_in_stock", ""),
+    ] {
+        let table = format!("[[campaign]]\nname = '{kind}'\nkind = '{kind}'\naudience = \"country = 'ZZ'\"\n{more}\n");
+        config.push_str(&table);
+    }
+    fs::write(directory.path().join("nightshelf.toml"), config).unwrap();
+    nightshelf(directory.path(), &["build", "--run", "planted", "--publish", "none", "--quiet"]).ok();
+    let run = open_run(&directory.path().join("runs"), "planted").unwrap();
+    let truth: Value =
+        serde_json::from_str(&fs::read_to_string(directory.path().join("shop/planted/truth.json")).unwrap()).unwrap();
+    assert_eq!(run.manifest().content.as_of.as_deref(), truth["as_of"].as_str());
+    let mut wanted: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for scenario in truth["campaigns"].as_array().unwrap().iter().filter(|scenario| scenario["wanted"] == true) {
+        let users = scenario["users"].as_array().unwrap().iter().map(|user| user.as_str().unwrap().to_owned());
+        wanted.entry(scenario["campaign"].as_str().unwrap()).or_default().extend(users);
+    }
+    assert_eq!(wanted.len(), 6);
+    for (campaign, wanted) in wanted {
+        let found: BTreeSet<String> = members(&run, campaign).into_iter().map(|member| member.1).collect();
+        assert_eq!(found, wanted, "{campaign}");
+    }
+    let cart = nightshelf::pipeline::preview(&run, "abandoned_cart", Some("p-cart-0003"), 1).unwrap().remove(0);
+    assert_eq!((cart.items[0].title.as_deref(), cart.items[0].price), (Some("Planted cart"), Some(20.0)));
+    assert!(cart.reason.starts_with("added 1 item on 30 Apr"), "{}", cart.reason);
+    let drop = nightshelf::pipeline::preview(&run, "price_drop", Some("p-drop-0000"), 1).unwrap().remove(0);
+    assert_eq!(drop.reason, "looked at Planted cheaper, now 40.00 instead of 50.00");
+}
+
+/// Customers as the test says: (user, consent, unsubscribed, suppressed).
+fn customers(path: &Path, rows: &[(String, bool, bool, bool)]) {
+    let flags = |of: fn(&(String, bool, bool, bool)) -> bool| -> ArrayRef {
+        Arc::new(BooleanArray::from(rows.iter().map(of).collect::<Vec<_>>()))
+    };
+    let ids: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.0)));
+    let columns = [
+        ("user_id", ids),
+        ("mail_ok", flags(|row| row.1)),
+        ("gone", flags(|row| row.2)),
+        ("blocked", flags(|row| row.3)),
+    ];
+    write(path, columns.to_vec());
+}
+
+#[test]
+fn whoever_unsubscribes_between_two_builds_is_in_no_list() {
+    let directory = tempfile::tempdir().unwrap();
+    shop(directory.path(), 80);
+    let more = r#"
+[customers]
+paths = ["people.parquet"]
+[customers.columns]
+unsubscribed = "gone"
+suppressed = "blocked"
+[customers.consent]
+email = "mail_ok"
+[campaigns]
+max_campaigns_per_user = 5
+[[campaign]]
+name = "all"
+kind = "custom"
+audience = "n_view_all >= 0 AND NOT coalesce(unsubscribed, FALSE)"
+[[campaign]]
+name = "picks"
+kind = "top_picks"
+"#;
+    fs::write(directory.path().join("nightshelf.toml"), format!("{CONFIG}{more}")).unwrap();
+    let mut people: Vec<(String, bool, bool, bool)> =
+        (0..80).map(|n| (format!("u{n:07}"), n % 10 != 3, false, n % 10 == 4)).collect();
+    let build = |name: &str, people: &[(String, bool, bool, bool)]| {
+        customers(&directory.path().join("people.parquet"), people);
+        nightshelf(directory.path(), &["build", "--run", name, "--publish", "none", "--quiet"]).ok();
+        let run = open_run(&directory.path().join("runs"), name).unwrap();
+        let all: BTreeSet<String> =
+            ["all", "picks"].iter().flat_map(|name| members(&run, name)).map(|member| member.1).collect();
+        (run, all)
+    };
+    let (run, before) = build("before", &people);
+    assert!(before.len() > 30);
+    for (user, consents, _, blocked) in &people {
+        assert!(!before.contains(user) || *consents && !blocked, "{user}");
+    }
+    let counts = &run.manifest().content.counts["campaign.picks"];
+    assert!(counts["consent.no_consent"] > 0 && counts["consent.suppressed"] > 0, "{counts:?}");
+    let leaver = before.iter().next().unwrap().clone();
+    people.iter_mut().filter(|row| row.0 == leaver).for_each(|row| row.2 = true);
+    // Another one is no customer any more at all.
+    let stranger = before.iter().nth(1).unwrap().clone();
+    people.retain(|row| row.0 != stranger);
+    let (run, after) = build("after", &people);
+    let expected: BTreeSet<String> =
+        before.iter().filter(|user| **user != leaver && **user != stranger).cloned().collect();
+    assert_eq!(after, expected);
+    let step = |user: &str| -> Vec<String> {
+        nightshelf::pipeline::why(&run, user).unwrap().into_iter().map(|why| why.step).collect()
+    };
+    assert_eq!(step(&leaver), ["audience", "unsubscribed"]);
+    assert_eq!(step(&stranger), ["unknown_customer", "unknown_customer"]);
+    for path in run.manifest().files() {
+        assert!(!path.path.contains("customers"), "customers stay out of the run directory");
+    }
+    // A channel that nobody can have agreed to is refused before anything is read.
+    let sms = format!("{CONFIG}{more}").replace("kind = \"top_picks\"", "kind = \"top_picks\"\nchannel = \"sms\"");
+    fs::write(directory.path().join("nightshelf.toml"), sms).unwrap();
+    let refused = nightshelf(directory.path(), &["config", "check"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.stderr.contains("campaign.picks.channel is sms, and customers.consent has email"),
+        "{}",
+        refused.stderr
+    );
+}
+
+/// Orders after the list, with a known uplift: the interval holds it.
+#[test]
+fn a_planted_uplift_is_measured() {
+    let directory = tempfile::tempdir().unwrap();
+    shop(directory.path(), 1_500);
+    let campaign = "[[campaign]]\nname = 'all'\nkind = 'custom'\naudience = 'n_view_all >= 0'\nholdout = 0.4\n";
+    let config = |events: &str| format!("{CONFIG}{campaign}").replace("[\"shop/events/\"]", events);
+    fs::write(directory.path().join("nightshelf.toml"), config("[\"shop/events/\"]")).unwrap();
+    nightshelf(directory.path(), &["build", "--run", "sent", "--publish", "none", "--quiet"]).ok();
+    let run = open_run(&directory.path().join("runs"), "sent").unwrap();
+    let list = members(&run, "all");
+    let written: Vec<synth::Written<'_>> =
+        list.iter().map(|(_, user, arm)| synth::Written { user, sent: *arm == Arm::Send }).collect();
+    let buyers = synth::planted_orders(&written, 0.10, 0.15, 7);
+    let as_of: jiff::Timestamp = run.manifest().content.as_of.as_ref().unwrap().parse().unwrap();
+    let after = |hours: i64| (as_of.as_second() + 3_600 * hours) * 1_000;
+    // Each buys once after a day, for 20; one of another week does not count.
+    let mut rows: Vec<(&str, &str, i64)> = buyers.iter().map(|user| (*user, "purchase", after(24))).collect();
+    rows.push((&list[0].1, "purchase", after(24 * 20)));
+    rows.push((&list[1].1, "view", after(24 * 7)));
+    let columns: Vec<(&'static str, ArrayRef)> = vec![
+        ("user_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)))),
+        ("item_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|_| "i000001")))),
+        ("event_type", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1)))),
+        (
+            "timestamp",
+            Arc::new(TimestampMillisecondArray::from_iter_values(rows.iter().map(|row| row.2)).with_timezone("UTC")),
+        ),
+        ("price", Arc::new(Float64Array::from_iter_values(rows.iter().map(|_| 20.0)))),
+    ];
+    write(&directory.path().join("later.parquet"), columns);
+    fs::write(directory.path().join("nightshelf.toml"), config("[\"shop/events/\", \"later.parquet\"]")).unwrap();
+    let measure = ["campaign", "measure", "all", "--run", "sent", "--days", "7"];
+    let measured = nightshelf(directory.path(), &[&measure[..], &["--json"]].concat()).json();
+    let it = &measured[0];
+    assert_eq!(it["is_complete"], true);
+    let n = |arm: &str, key: &str| it[arm][key].as_u64().unwrap() as usize;
+    assert_eq!(n("send", "members") + n("holdout", "members"), list.len());
+    assert_eq!(n("send", "buyers") + n("holdout", "buyers"), buyers.len());
+    let conversion = &it["uplift"]["conversion"];
+    let (low, high) = (conversion["low"].as_f64().unwrap(), conversion["high"].as_f64().unwrap());
+    assert!(low <= 0.15 && 0.15 <= high && low > 0.0, "{conversion}");
+    let revenue = it["uplift"]["revenue"]["difference"].as_f64().unwrap();
+    assert!((revenue - 20.0 * conversion["difference"].as_f64().unwrap()).abs() < 1e-9, "{it}");
+    let told = nightshelf(directory.path(), &measure).ok().stdout;
+    assert!(told.contains("bought") && told.contains("more than without the campaign"), "{told}");
+}
+
+/// Publishes the run through the program and reads a list back by SQL: (user, arm, reason), in order.
+fn served(store: &str, keys: &[(&str, String)], rows: &mut dyn FnMut(&str) -> Vec<Vec<Option<String>>>) {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect::<String>();
+    let text = format!(
+        "[publish]\ntargets = [\"{store}\"]\n[publish.{store}]\n{keys}password_env = \"SHOP_DB_PASSWORD\"\n\
+         sections = [\"campaigns\"]\n"
+    );
+    let path = folder.path().join("store.toml");
+    fs::write(&path, text).unwrap();
+    let runs = MADE.path().join("runs");
+    let publish = ["publish", "night", "--config", path.to_str().unwrap(), "--runs", runs.to_str().unwrap(), "--quiet"];
+    nightshelf_in(folder.path(), &publish, &[("SHOP_DB_PASSWORD", PASSWORD.to_owned())]).ok();
+    let rank = if store == "mysql" { "`rank`" } else { "rank" };
+    for name in ["carts", "coffee lovers"] {
+        let query = format!(
+            "SELECT user_id, arm, reason FROM campaign_members_current WHERE campaign = '{name}' ORDER BY {rank}"
+        );
+        let found: Vec<Vec<String>> = rows(&query).into_iter().map(|row| row.into_iter().flatten().collect()).collect();
+        let expected: Vec<(String, Arm)> =
+            members(&MADE.run(), name).into_iter().map(|(_, user, arm)| (user, arm)).collect();
+        assert!(!expected.is_empty());
+        let shown: Vec<(String, Arm)> = found.iter().map(|row| (row[0].clone(), Arm::of(&row[1]).unwrap())).collect();
+        assert_eq!(shown, expected, "{name}");
+        assert!(found.iter().all(|row| !row[2].is_empty()), "{name}");
+    }
+}
+
+#[test]
+fn lists_go_to_postgres() {
+    if is_skipped("postgres") {
+        return;
+    }
+    let PostgresConfig { host, port, database, user, schema, .. } = fresh_postgres();
+    let quoted = |text: &str| format!("\"{text}\"");
+    let keys = [
+        ("host", quoted(&host)),
+        ("port", port.to_string()),
+        ("database", quoted(&database)),
+        ("user", quoted(&user)),
+        ("schema", quoted(&schema)),
+    ];
+    let config = PostgresConfig { host, port, database, user, schema, ..Default::default() };
+    served("postgres", &keys, &mut |query| sql::postgres(&config).rows(query));
+}
+
+#[test]
+fn lists_go_to_mariadb() {
+    if is_skipped("mariadb") {
+        return;
+    }
+    let MySqlConfig { host, port, database, user, .. } = fresh_mariadb();
+    let quoted = |text: &str| format!("\"{text}\"");
+    let keys =
+        [("host", quoted(&host)), ("port", port.to_string()), ("database", quoted(&database)), ("user", quoted(&user))];
+    let config = MySqlConfig { host, port, database, user, ..Default::default() };
+    served("mysql", &keys, &mut |query| sql::mysql(&config).rows(query));
 }
