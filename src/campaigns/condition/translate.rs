@@ -17,7 +17,11 @@ use super::{
 };
 
 /// Parentheses and operators inside one another; AND and OR in a row count once.
-const MAX_DEPTH: usize = 100;
+const MAX_DEPTH: usize = 60;
+
+/// Stack for reading one text: the parser descends a function a level, with frames of tens of kilobytes where it is not
+/// optimized, and threads have 2 MiB.
+const STACK_BYTES: usize = 16 << 20;
 
 /// Values of one IN list.
 const MAX_LIST: usize = 1_000;
@@ -26,6 +30,15 @@ const FUNCTIONS: &str = "abs, ceil, coalesce, days_since, floor, length, lower, 
 
 /// Reads a text that comes to a value of the type `wanted`.
 pub(super) fn translate(text: &str, schema: &Schema, wanted: ColumnType) -> Result<Node, Fault> {
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let reader = reader.spawn_scoped(scope, || read(text, schema, wanted));
+        let reader = reader.map_err(|error| fault(format!("no thread to read it with: {error}"), Location::empty()))?;
+        reader.join().unwrap_or_else(|_| Err(fault("the parser gave up on it", Location::empty())))
+    })
+}
+
+fn read(text: &str, schema: &Schema, wanted: ColumnType) -> Result<Node, Fault> {
     let dialect = GenericDialect {};
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).try_with_sql(text).map_err(|error| syntax(&error))?;
