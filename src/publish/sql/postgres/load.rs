@@ -1,20 +1,21 @@
-//! Making a run's partitions, filling them, reading them back.
+//! Making a run's partitions and filling them.
 
 use std::{collections::BTreeSet, time::Instant};
 
-use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow, raw_sql};
+use sqlx::{AssertSqlSafe, PgConnection, Row, raw_sql};
 
 use super::{
     super::session::Store,
     Loading,
     link::{Backend, release_lock, take_lock},
+    read::tally,
     schema::{Names, columns, key},
     text::{field, key_of_duplicate},
 };
 use crate::{
     publish::{
         Expected, PublishError, Rows, RunHeader, RunSequence, Section, Tally,
-        lists::{encode_list, member_head, member_key, n_entries_of},
+        lists::{encode_list, member_head, member_key},
     },
     recommendations::ListKind,
 };
@@ -336,83 +337,4 @@ async fn first_duplicate(connection: &mut PgConnection, partition: &str, section
         Section::Campaigns => Ok(member_key(row.try_get(0)?, row.try_get(1)?)),
         _ => row.try_get(0),
     }
-}
-
-/// What readers see adds up to, in one snapshot.
-pub(super) async fn audit(
-    connection: &mut PgConnection,
-    names: &Names,
-    sections: &[Section],
-) -> sqlx::Result<Expected> {
-    run(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".into()).await?;
-    let outcome: sqlx::Result<_> = async {
-        let sql = format!("SELECT h.sequence FROM {} AS h ORDER BY h.epoch DESC LIMIT 1", names.heads());
-        let current: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_optional(&mut *connection).await?;
-        let mut expected = Expected::new();
-        for &section in sections.iter().filter(|_| current.is_some()) {
-            let from = format!("{} WHERE sequence = {}", names.parent(section), current.unwrap_or_default());
-            expected.insert(section, read_back(&mut *connection, section, &from).await?);
-        }
-        Ok(expected)
-    }
-    .await;
-    let end = run(connection, "ROLLBACK".into()).await;
-    let expected = outcome?;
-    end.map(|()| expected)
-}
-
-/// Rows fetched at once when they are read back.
-const FETCH_ROWS: usize = 2_000;
-
-/// What the rows of a partition add up to.
-async fn tally(connection: &mut PgConnection, section: Section, partition: &str) -> sqlx::Result<Tally> {
-    run(connection, "BEGIN".into()).await?;
-    let outcome = read_back(connection, section, partition).await;
-    let end = run(connection, "ROLLBACK".into()).await;
-    let tally = outcome?;
-    end.map(|()| tally)
-}
-
-/// Adds rows up, within a transaction.
-async fn read_back(connection: &mut PgConnection, section: Section, from: &str) -> sqlx::Result<Tally> {
-    // As text: what was sent is compared, not what a type makes of it.
-    let select = columns(section).split(", ").map(|column| format!("{column}::text")).collect::<Vec<_>>().join(", ");
-    run(connection, format!("DECLARE nightshelf_rows NO SCROLL CURSOR FOR SELECT {select} FROM {from}")).await?;
-    let tally = fetch(connection, section).await?;
-    run(connection, "CLOSE nightshelf_rows".into()).await?;
-    Ok(tally)
-}
-
-async fn fetch(connection: &mut PgConnection, section: Section) -> sqlx::Result<Tally> {
-    let mut tally = Tally::default();
-    let mut text = String::new();
-    loop {
-        let sql = format!("FETCH {FETCH_ROWS} FROM nightshelf_rows");
-        let rows = raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
-        for row in &rows {
-            add_row(section, row, &mut text, &mut tally)?;
-        }
-        if rows.len() < FETCH_ROWS {
-            return Ok(tally);
-        }
-    }
-}
-
-fn add_row(section: Section, row: &PgRow, text: &mut String, tally: &mut Tally) -> sqlx::Result<()> {
-    let column = |at: usize| row.try_get::<&str, _>(at);
-    if section != Section::Campaigns {
-        let (key, items) = (column(0)?, column(1)?);
-        let source = if section.list_kind().is_some_and(ListKind::has_source) { column(2)? } else { "" };
-        tally.add(key, source, n_entries_of(items), items);
-        return Ok(());
-    }
-    let number = |at: usize| sqlx::Error::Protocol(format!("column {at} of campaign_members is no number"));
-    let rank = column(2)?.parse().map_err(|_| number(2))?;
-    let score = column(3)?.parse().map_err(|_| number(3))?;
-    let items = column(6)?;
-    text.clear();
-    member_head(rank, score, column(4)?, column(5)?, column(7)?, text);
-    text.push_str(items);
-    tally.add(column(1)?, column(0)?, n_entries_of(items), text);
-    Ok(())
 }

@@ -8,6 +8,7 @@ mod copy;
 mod link;
 mod load;
 mod pointer;
+mod read;
 mod remove;
 mod schema;
 mod text;
@@ -333,7 +334,7 @@ impl Sink for PostgresSink {
     fn audit(&mut self) -> Result<Expected, PublishError> {
         self.session()?;
         let Link::Idle(session) = &mut self.link else { return Ok(Expected::new()) };
-        let work = load::audit(&mut session.connection, &self.names, &self.sections);
+        let work = read::audit(&mut session.connection, &self.names, &self.sections);
         self.driver.run(work).map_err(self.store.failed("read what is served"))
     }
 

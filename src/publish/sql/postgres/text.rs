@@ -21,6 +21,26 @@ pub(super) fn field(text: &str, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends what a column's text stands for. Without an escape for NULL: no column may be.
+pub(super) fn unescape(column: &[u8], out: &mut Vec<u8>) {
+    let mut rest = column;
+    while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
+        out.extend_from_slice(&rest[..at]);
+        out.push(match rest.get(at + 1) {
+            Some(b'n') => b'\n',
+            Some(b'r') => b'\r',
+            Some(b't') => b'\t',
+            Some(b'b') => 8,
+            Some(b'f') => 12,
+            Some(b'v') => 11,
+            Some(&other) => other,
+            None => b'\\',
+        });
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+}
+
 /// The key in what the server says of a duplicate: `Key (sequence, user_id)=(3, user-7) already exists.`
 pub(super) fn key_of_duplicate(detail: &str, section: Section) -> Option<String> {
     let (_, values) = detail.split_once(")=(")?;
@@ -44,6 +64,20 @@ mod tests {
         field("plain é 漢", &mut out);
         field("\t\\.\n\r\\N", &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), "plain é 漢\\t\\\\.\\n\\r\\\\N");
+    }
+
+    #[test]
+    fn what_copy_gives_is_what_it_took() {
+        // The server escapes these three besides: \b, \f, \v.
+        for text in ["plain é 漢", "\t\\.\n\r\\N", "", "\\", "\u{8}\u{b}\u{c}"] {
+            let (mut escaped, mut back) = (Vec::new(), Vec::new());
+            field(text, &mut escaped);
+            unescape(&escaped, &mut back);
+            assert_eq!(String::from_utf8(back).unwrap(), text);
+        }
+        let mut out = Vec::new();
+        unescape(br"\b\v\f", &mut out);
+        assert_eq!(out, [8, 11, 12]);
     }
 
     #[test]
