@@ -273,6 +273,7 @@ fn postgres_gives_what_parquet_gives() {
     let config = fresh_postgres();
     let mut client = sql::postgres(&config);
     client.run(&format!("CREATE SCHEMA {}", config.schema));
+    client.run("SET TimeZone = 'UTC'");
     fill(&mut client, directory.path(), "timestamptz");
     let reader = format!("reader_{}", config.schema);
     for grant in [
