@@ -18,7 +18,7 @@ use super::{
     wanted::{Want, Wanted},
 };
 
-/// Longest user id, as in the events.
+/// What was read so far.
 #[derive(Debug)]
 pub(super) struct Collector {
     wanted: Vec<Wanted>,

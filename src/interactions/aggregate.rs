@@ -159,10 +159,10 @@ pub fn aggregate(parts: Vec<Part<'_>>, ctx: &Aggregation<'_>) -> BucketPairs {
         let n_own = drop_duplicates(own);
         left_out.duplicates += (own.len() - n_own) as u64;
         let own = &own[..n_own];
-        let n_details = details[next_detail..].partition_point(|detail| detail.0 == user as u32);
+        let n_details = details[next_detail..].iter().take_while(|detail| detail.0 == user as u32).count();
         let mut details = details[next_detail..next_detail + n_details].iter().peekable();
         next_detail += n_details;
-        let n_visits = visits[next_visit..].partition_point(|visit| visit.user == user as u32);
+        let n_visits = visits[next_visit..].iter().take_while(|visit| visit.user == user as u32).count();
         let own_visits = &visits[next_visit..next_visit + n_visits];
         next_visit += n_visits;
         if own.is_empty() {

@@ -111,7 +111,6 @@ pub struct Config {
     pub planted: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references over")]
 fn is_zero(n: &u32) -> bool {
     *n == 0
 }

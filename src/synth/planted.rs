@@ -166,6 +166,14 @@ fn instants(seconds: impl Iterator<Item = i64>) -> ArrayRef {
     Arc::new(TimestampMillisecondArray::from_iter_values(seconds.map(|at| at * 1_000)).with_timezone("UTC"))
 }
 
+fn ones(n: usize) -> ArrayRef {
+    Arc::new(Int32Array::from(vec![1; n]))
+}
+
+fn flags(values: impl Iterator<Item = bool>) -> ArrayRef {
+    Arc::new(values.map(Some).collect::<BooleanArray>())
+}
+
 fn money(cents: impl Iterator<Item = u32>) -> ArrayRef {
     Arc::new(Float64Array::from_iter_values(cents.map(|cents| f64::from(cents) / 100.0)))
 }
@@ -178,7 +186,7 @@ fn events(lines: &[Line]) -> Columns {
         ("event_type", texts(lines.iter().map(|line| line.kind))),
         ("timestamp", instants(lines.iter().map(|line| line.at))),
         ("session_id", texts(lines.iter().map(|line| format!("{}-{}", line.user, line.at / DAY)))),
-        ("quantity", Arc::new(Int32Array::from_iter_values(lines.iter().map(|_| 1)))),
+        ("quantity", ones(lines.len())),
         ("price", money(lines.iter().map(|line| line.price_cents))),
     ]
 }
@@ -189,7 +197,7 @@ fn orders(lines: &[Line]) -> Columns {
         ("order_id", texts((0..bought.len()).map(|n| format!("planted{n:07}")))),
         ("user_id", texts(bought.iter().map(|line| &line.user))),
         ("item_id", texts(bought.iter().map(|line| line.item))),
-        ("quantity", Arc::new(Int32Array::from_iter_values(bought.iter().map(|_| 1)))),
+        ("quantity", ones(bought.len())),
         ("price", money(bought.iter().map(|line| line.price_cents))),
         ("ordered_at", instants(bought.iter().map(|line| line.at))),
         ("status", texts(bought.iter().map(|_| "delivered"))),
@@ -205,7 +213,7 @@ fn customers(lines: &[Line], created_at: i64) -> Columns {
         ("email", texts(users.iter().map(|user| format!("{user}@example.invalid")))),
         ("country", texts(users.iter().map(|_| "ZZ"))),
         ("locale", texts(users.iter().map(|_| "en-ZZ"))),
-        ("marketing_consent", Arc::new(BooleanArray::from(vec![true; users.len()]))),
+        ("marketing_consent", flags(users.iter().map(|_| true))),
         ("created_at", instants(users.iter().map(|_| created_at))),
     ]
 }
@@ -217,7 +225,7 @@ fn catalog(end: i64, of: fn(&PlantedItem) -> (u32, bool)) -> Columns {
         ("category", texts(ITEMS.iter().map(|_| "planted"))),
         ("brand", texts(ITEMS.iter().map(|_| "Planted"))),
         ("price", money(ITEMS.iter().map(|item| of(item).0))),
-        ("available", Arc::new(ITEMS.iter().map(|item| Some(of(item).1)).collect::<BooleanArray>())),
+        ("available", flags(ITEMS.iter().map(|item| of(item).1))),
         ("created_at", instants(ITEMS.iter().map(|_| end - 300 * DAY))),
     ]
 }

@@ -273,6 +273,7 @@ fn postgres_gives_what_parquet_gives() {
     let config = fresh_postgres();
     let mut client = sql::postgres(&config);
     client.run(&format!("CREATE SCHEMA {}", config.schema));
+    client.run("SET TimeZone = 'UTC'");
     fill(&mut client, directory.path(), "timestamptz");
     let reader = format!("reader_{}", config.schema);
     for grant in [
@@ -456,4 +457,62 @@ fn a_run_holds_nothing_of_an_address() {
         n_files += 1;
     }
     assert!(n_files > 6);
+}
+
+/// Resident memory of this process in MiB.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1_024
+}
+
+#[test]
+#[ignore = "measures memory, so it wants a process of its own: --ignored --exact, then this name"]
+fn memory_does_not_grow_with_the_rows_of_a_table() {
+    use nightshelf::sql::{Holds, Outcome, ReplicaConfig, ServerKind, SqlColumn, SqlError, read_table};
+    let (postgres, mysql) = (fresh_postgres(), fresh_mariadb());
+    let text = "'0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789'";
+    let base = ReplicaConfig { max_lag_minutes: 0.0, user: "nightshelf".into(), ..Default::default() };
+    let replicas = [
+        ReplicaConfig {
+            host: postgres.host,
+            port: Some(postgres.port),
+            database: postgres.database,
+            password_file: postgres.password_file,
+            query: Some(format!("SELECT n AS id, {text} AS filler FROM generate_series(1, 2000000) AS n")),
+            ..base.clone()
+        },
+        ReplicaConfig {
+            kind: ServerKind::Mysql,
+            host: mysql.host,
+            database: mysql.database,
+            password_file: mysql.password_file,
+            query: Some(format!("SELECT seq AS id, {text} AS filler FROM seq_1_to_2000000")),
+            ..base
+        },
+    ];
+    let column = |name: &str| SqlColumn { key: "x".into(), name: name.into(), holds: Holds::Id };
+    for replica in replicas {
+        let start = Instant::now();
+        let outcome = read_table(
+            &replica,
+            "x.replica",
+            &[column("id"), column("filler")],
+            None,
+            |_| Ok::<_, SqlError>((0, 0)),
+            |(rows, most), arrays| {
+                (*rows, *most) = (*rows + arrays[0].len(), resident().max(*most));
+                Ok(())
+            },
+        );
+        let Outcome::Read((rows, most), read) = outcome.unwrap() else { panic!("left out") };
+        println!(
+            "{}: {rows} rows, {} MiB, at most {most} MiB resident, {:.1} s",
+            read.place,
+            read.bytes >> 20,
+            start.elapsed().as_secs_f64()
+        );
+        assert!(rows == 2_000_000 && read.rows == 2_000_000 && read.bytes > 200 << 20, "{read:?}");
+        assert!(most < 150, "{most} MiB resident");
+    }
 }

