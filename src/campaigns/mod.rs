@@ -31,7 +31,7 @@ pub use measure::{ArmTotals, Difference, Uplift, uplift};
 pub use merge::{Ranked, Stream, merge};
 pub use propose::Affinity;
 pub use rule::{ItemFilter, Rule};
-pub use schema::{CART_ITEMS, ColumnType, FAVOURITE_BRAND, FAVOURITE_CATEGORY, RFM_TIERS, Schema};
+pub use schema::{CART_ITEMS, ColumnType, FAVOURITE_BRAND, FAVOURITE_CATEGORY, Schema};
 pub use select::{BucketCampaign, BucketSelection, Candidate, Plan, Planned, select};
 pub use shop::{Complements, EarlierCatalog, Interval, Repurchases, Shop};
 pub use user_table::UserTable;

@@ -1,6 +1,7 @@
 //! A campaign's kind with its parameters, checked.
 
 use super::{CampaignConfig, CampaignKind};
+use crate::interactions::RfmTier;
 
 /// Items given by id, brand or category.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,8 +117,9 @@ impl Rule {
                     return Err(format!("{path}.tiers must name at least one tier, e.g. [\"Champions\"]"));
                 }
                 tiers => {
-                    if let Some(unknown) = tiers.iter().find(|tier| !super::RFM_TIERS.contains(&tier.as_str())) {
-                        let known = super::RFM_TIERS.join(", ");
+                    let known = RfmTier::ALL.map(RfmTier::name);
+                    if let Some(unknown) = tiers.iter().find(|tier| !known.contains(&tier.as_str())) {
+                        let known = known.join(", ");
                         return Err(format!("{path}.tiers must be of {known}; one is {unknown}"));
                     }
                     Self::Rfm { tiers }

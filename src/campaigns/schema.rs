@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::interactions::WINDOWS;
 
-/// The RFM tiers, best first.
-pub const RFM_TIERS: [&str; 6] = ["Champions", "Loyal", "Recent", "Needs attention", "At risk", "Inactive"];
-
 /// Columns made of a profile's lists: the first favourite, and how many items the cart holds.
 pub const FAVOURITE_CATEGORY: &str = "favourite_category";
 /// See [`FAVOURITE_CATEGORY`].
