@@ -45,8 +45,8 @@ impl Step {
 
 /// What became of a campaign's users and candidates.
 ///
-/// `users` = those outside the audience + those the rule does not fit + `matched`; `matched` = those who fell at a step
-/// + `holdout` + `send`.
+/// It adds up: `users` are those outside the audience, those outside the rule and `matched`; and of `matched` everybody fell at
+/// one step, is held out, or is written to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Funnel {
     /// Users of the run.
