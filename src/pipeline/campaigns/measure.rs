@@ -10,7 +10,7 @@ use crate::{
     artifacts::Run,
     campaigns::{ArmTotals, Uplift, uplift},
     config::Config,
-    events::{ScanInput, scan},
+    events::{EventsError, ScanInput, scan},
     interactions::{Aggregation, Decay, InteractionsConfig, Stamp},
     recommendations::Arm,
     storage::Storage,
@@ -110,7 +110,11 @@ fn bought_after(config: &Config, as_of: jiff::Timestamp, days: f64) -> Result<Bo
         now: Stamp(u32::MAX),
         bucket: None,
     };
-    let scanned = scan(&input, &|_| {})?;
+    let scanned = match scan(&input, &|_| {}) {
+        // All days lie before the list: there is nothing yet.
+        Err(EventsError::AllPruned { .. }) => return Ok(Bought { by_user: HashMap::new(), until: None }),
+        scanned => scanned?,
+    };
     let (shards, scanned) = scanned.split();
     let (_, places) = number_items(&shards);
     let decay = Decay::new();
