@@ -119,6 +119,21 @@ pub fn read_user_ids(file: &FileBytes) -> Result<IdTable, ArtifactError> {
 
 /// All batches with the wanted columns.
 fn batches(file: &FileBytes, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<RecordBatch>, ArtifactError> {
+    let mut all = Vec::new();
+    for_each_batch(file, wanted, "", &mut |batch| {
+        all.push(batch.clone());
+        Some(())
+    })?;
+    Ok(all)
+}
+
+/// Hands batches with the wanted columns to `each`, one after the other; `reason` says what is wrong where it refuses one.
+fn for_each_batch(
+    file: &FileBytes,
+    wanted: &dyn Fn(&str) -> bool,
+    reason: &str,
+    each: &mut dyn FnMut(&RecordBatch) -> Option<()>,
+) -> Result<(), ArtifactError> {
     let mut reader = decode(&file.path, || {
         let builder = ParquetRecordBatchReaderBuilder::try_new(file.bytes.clone())?;
         let names: Vec<&str> = builder.schema().fields().iter().map(|field| field.name().as_str()).collect();
@@ -126,11 +141,10 @@ fn batches(file: &FileBytes, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Record
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
         builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()
     })?;
-    let mut all = Vec::new();
     while let Some(batch) = next_batch(&file.path, &mut reader)? {
-        all.push(batch);
+        each(&batch).ok_or_else(|| ArtifactError::damaged(&file.path, reason))?;
     }
-    Ok(all)
+    Ok(())
 }
 
 fn read_profiles(file: &FileBytes, wanted: &Wanted, index: &UserIndex<'_>) -> Result<BucketUsers, ArtifactError> {
@@ -274,11 +288,10 @@ fn add_favourites(
 fn read_pairs(file: &FileBytes, ids: &IdTable, index: &UserIndex<'_>) -> Result<Pairs, ArtifactError> {
     let mut pairs = Pairs { indptr: vec![0], ..Pairs::default() };
     let mut user = 0;
-    for batch in batches(file, &|name| name != "excluded")? {
-        let n = add_pairs(&batch, ids, index, &mut user, &mut pairs);
-        let reason = "a column is absent or of another type, or a user is not among the profiles";
-        n.ok_or_else(|| ArtifactError::damaged(&file.path, reason))?;
-    }
+    let reason = "a column is absent or of another type, or a user is not among the profiles";
+    for_each_batch(file, &|name| name != "excluded", reason, &mut |batch| {
+        add_pairs(batch, ids, index, &mut user, &mut pairs)
+    })?;
     while pairs.indptr.len() <= ids.len() {
         pairs.indptr.push(pairs.items.len());
     }
@@ -359,10 +372,10 @@ fn read_recommendations(
 ) -> Result<Lists<(u32, f32)>, ArtifactError> {
     let mut lists = Lists::default();
     let mut user = 0;
-    for batch in batches(file, &|name| name != "source")? {
-        let done = add_recommendations(&batch, ids, index, n_items, &mut user, &mut lists);
-        done.ok_or_else(|| ArtifactError::damaged(&file.path, "a column is absent or of another type"))?;
-    }
+    let reason = "a column is absent or of another type";
+    for_each_batch(file, &|name| name != "source", reason, &mut |batch| {
+        add_recommendations(batch, ids, index, n_items, &mut user, &mut lists)
+    })?;
     while user < ids.len() {
         lists.push([]);
         user += 1;
