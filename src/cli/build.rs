@@ -138,6 +138,12 @@ fn text(summary: &Summary, published: &[Published]) -> String {
     };
     rows.push(("together", format!("{lists} lists, from {baskets} baskets{too_large}")));
     rows.push(("trending", format!("{} lists", n(summary.trending_lists))));
+    for campaign in &summary.campaigns {
+        let funnel = &campaign.funnel;
+        let held = if funnel.holdout == 0 { String::new() } else { format!(", {} held out", n(funnel.holdout)) };
+        let text = format!("{}: {} to write to{held}, of {} matched", campaign.name, n(funnel.send), n(funnel.matched));
+        rows.push(("campaign", text));
+    }
     for warning in &summary.warnings {
         rows.push(("warning", warning.clone()));
     }

@@ -14,9 +14,11 @@ use crate::{
 };
 
 use super::{
+    campaigns::CampaignsDone,
     history::Example,
     inputs::Inputs,
     lists::{ListStats, SimilarList},
+    people::People,
 };
 
 /// What a build needs besides its config.
@@ -78,7 +80,10 @@ pub(super) struct Facts {
     pub(super) left_out: LeftOut,
     pub(super) items: ItemTable,
     pub(super) catalog_report: CatalogReport,
+    /// Customers, and tables of read replicas.
+    pub(super) people: People,
     pub(super) learned: Learned,
     pub(super) lists: ListStats,
+    pub(super) campaigns: CampaignsDone,
     pub(super) examples: Vec<Example>,
 }

@@ -523,7 +523,7 @@ fn damage_and_rows_in_the_wrong_place_are_refused_by_name() {
     bench.done(&["train"]);
     refused(&["worker", "recommend", "--bucket", "0"], &format!("{}/model/item_factors.parquet", attempt("train")));
     bench.done(&["worker", "recommend", "--bucket", "0-3"]);
-    refused(&["worker", "seal"], &format!("{}/profiles/bucket-001.parquet", attempt("aggregate/bucket-001")));
+    refused(&["worker", "seal"], &format!("{}/work/profiles.parquet", attempt("aggregate/bucket-001")));
     assert!(!here.join("runs/r").exists());
     bench.done(&["worker", "seal"]);
     // A run that somebody else built under this name.

@@ -8,7 +8,7 @@ use crate::{
     artifacts::{Work, canonical_sha256, split_config},
     catalog::CatalogError,
     config::Config,
-    events::{LATEST, ScanInput, ShuffleSource, shuffle_input},
+    events::{LATEST, PurchaseSource, ScanInput, ShuffleSource, shuffle_input},
     pipeline::{
         Observer, PipelineError,
         build::clock,
@@ -122,6 +122,10 @@ fn plan_here(
         return Ok(report(TaskOutcome::AlreadyDone));
     }
     crate::artifacts::check_run_name(run)?;
+    if config.orders.replica.is_some() && config.orders.purchases_from == PurchaseSource::Orders {
+        let text = "orders.replica cannot be shuffled: a distributed build reads order lines from orders.paths";
+        return Err(PipelineError::Config(text.to_owned()));
+    }
     let kinds = config.kinds().map_err(PipelineError::Config)?;
     let input = ScanInput {
         storage: &storage,

@@ -22,8 +22,12 @@ use crate::{
     pipeline::{
         PipelineError,
         build::runs_root,
+        campaigns::{CampaignInputs, CampaignsDone, make_campaigns},
         facts::{BuildOptions, Facts},
+        history::collect_profiles,
+        model_files::load_model,
         observer::Stages,
+        people::{self, People},
         seal::{Circumstances, seal},
     },
     report::Stage,
@@ -108,20 +112,46 @@ fn put_together(
             on.advance(entry.bytes);
             Ok::<_, ArtifactError>(())
         })?;
+        collect_profiles(&aggregated, &writer)?;
         Ok::<_, PipelineError>(((), n_bytes))
     })?;
     let lists = list_stats(&recommended, items.ids.len())?;
+    let customers = people::read(&bench.config, &bench.storage, stages)?;
+    let people = People::new(None, customers.as_ref());
+    let mut inputs = bench.plan.inputs.clone();
+    people.add_to(&mut inputs);
+    let campaigns = if bench.config.campaign.iter().any(|campaign| campaign.enabled) {
+        // All files of users and items lie in the run by now: the lists come out as in a build on one machine.
+        let model = load_model(&training[0], &bench.config, &items.ids)?;
+        let root = runs_root(&bench.config, &bench.storage)?;
+        let campaigns = CampaignInputs {
+            config: &bench.config,
+            storage: &bench.storage,
+            root: &root,
+            run: &writer,
+            kinds: &bench.kinds,
+            as_of: all.instants.as_of,
+            items: &items,
+            model: &model,
+            customers: customers.as_ref(),
+        };
+        make_campaigns(&campaigns, stages)?
+    } else {
+        CampaignsDone::default()
+    };
     let facts = Facts {
         options: BuildOptions { run: Some(bench.plan.run.clone()), now: bench.plan.now },
         kinds: bench.kinds.clone(),
         counts: all.counts,
-        inputs: bench.plan.inputs.clone(),
+        inputs,
         as_of: all.instants.as_of,
         left_out: record.left_out,
         items,
         catalog_report: all.catalog_report,
+        people,
         learned: record.learned,
         lists,
+        campaigns,
         examples: record.examples,
     };
     let own = std::mem::take(&mut stages.done);
