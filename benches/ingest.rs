@@ -55,6 +55,7 @@ fn ingest(config: &Config) -> Interactions {
         since: scan.since,
         decay: &decay,
         trend: None,
+        sessions_by_id: false,
     };
     let (cells, _) = aggregate_buckets(shards, &places, &ctx, false, &|_, _| Ok::<(), ()>(())).unwrap();
     assemble(cells, &items, &config.interactions).0

@@ -10,25 +10,29 @@
 //! fails on a breach.
 //!
 //! ```text
-//! 6  main.rs, cli                            parse, dispatch, print, exit code
-//! 5  pipeline                                the order of the work
-//! 4  events, catalog, artifacts, publish,
-//!    report, synth, exchange, cluster        formats: every row that enters or leaves
-//! 3  storage                                 bytes in local files and S3 objects
+//! 7  main.rs, cli                            parse, dispatch, print, exit code
+//! 6  pipeline                                the order of the work
+//! 5  events, customers, catalog, artifacts,
+//!    publish, report, synth, exchange,
+//!    cluster                                 formats: every row that enters or leaves
+//! 4  storage, sql                            bytes in local files and S3 objects, rows of database servers
+//! 3  campaigns                               pure
 //! 2  recommendations, evaluation, tuning     pure
 //! 1  interactions, model                     pure
 //! 0  ids, linalg, retry                      pure
 //!    config, telemetry                       beside the stairs
 //! ```
 //!
-//! Floors 0 to 2 know no files, clocks, environment, AWS, SQL, tokio or printing. Folders of one
+//! Floors 0 to 3 know no files, clocks, environment, AWS, SQL, tokio or printing. Folders of one
 //! floor do not import one another, except that `model` reads the containers of `interactions`.
 
 pub mod artifacts;
+pub mod campaigns;
 pub mod catalog;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod customers;
 pub mod evaluation;
 pub mod events;
 pub mod exchange;
@@ -41,6 +45,7 @@ pub mod publish;
 pub mod recommendations;
 pub mod report;
 pub mod retry;
+pub mod sql;
 pub mod storage;
 pub mod synth;
 pub mod telemetry;

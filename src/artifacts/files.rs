@@ -1,6 +1,6 @@
 //! Where files go and come from: a run directory, or the output of one task of a distributed build.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -13,6 +13,11 @@ pub trait WriteFiles: Sync {
     /// # Errors
     /// When the path is absolute, climbs with `..`, is reserved or was given before.
     fn file(&self, path: &str) -> Result<HashingFile, ArtifactError>;
+
+    /// A directory for files that are removed before the last file is closed, where whoever writes the first sees the last, too.
+    fn scratch(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// Gives files whose bytes are what their writer wrote.
@@ -30,6 +35,10 @@ pub trait ReadFiles: Sync {
 impl WriteFiles for RunWriter {
     fn file(&self, path: &str) -> Result<HashingFile, ArtifactError> {
         Self::file(self, path)
+    }
+
+    fn scratch(&self) -> Option<&Path> {
+        Some(self.partial_dir())
     }
 }
 

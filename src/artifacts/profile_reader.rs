@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{DataType, Float32Type, Float64Type, TimestampMillisecondType, UInt32Type},
 };
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     ArtifactError, Run,
@@ -16,8 +16,10 @@ use super::{
 
 /// Profiles a batch holds.
 const BATCH_PROFILES: usize = 4_096;
-/// Changes every night for every user, and follows from `last_at`: readers who want it subtract.
-const LEFT_OUT: &str = "recency_days";
+/// Change every night for every user, and follow from `last_at` and `last_order_at`: readers who want them subtract.
+const LEFT_OUT: [&str; 3] = ["recency_days", "days_since_last_event", "days_since_last_order"];
+/// Entries of a list that a document holds: of a cart the last that were added.
+const MAX_ENTRIES: usize = 20;
 
 /// Reads one file of profiles in batches.
 #[derive(Debug)]
@@ -69,7 +71,7 @@ fn table(batch: &RecordBatch) -> Option<ProfileTable> {
     let mut documents = vec![Map::new(); batch.num_rows()];
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         let name = field.name();
-        if name == "user_id" || name == LEFT_OUT {
+        if name == "user_id" || LEFT_OUT.contains(&name.as_str()) {
             continue;
         }
         for (row, document) in documents.iter_mut().enumerate().filter(|(row, _)| column.is_valid(*row)) {
@@ -91,20 +93,83 @@ fn value(column: &dyn Array, row: usize) -> Option<Option<Value>> {
             Some(column.as_primitive_opt::<UInt32Type>()?.value(row)).filter(|n| *n != 0).map(Value::from)
         }
         DataType::Float64 => {
-            Some(column.as_primitive_opt::<Float64Type>()?.value(row)).filter(|x| *x != 0.0).map(Value::from)
+            Some(rounded(column.as_primitive_opt::<Float64Type>()?.value(row))).filter(|x| *x != 0.0).map(Value::from)
         }
         DataType::Timestamp(..) => {
             Some(Value::from(column.as_primitive_opt::<TimestampMillisecondType>()?.value(row).div_euclid(1_000)))
         }
+        DataType::Utf8 => Some(Value::from(column.as_string_opt::<i32>()?.value(row))).filter(|text| *text != ""),
+        DataType::Float32 => Some(Value::from(rounded(column.as_primitive_opt::<Float32Type>()?.value(row).into()))),
         DataType::List(_) => {
             let entries = column.as_list_opt::<i32>()?.value(row);
             let entries = entries.as_struct_opt()?;
-            let categories = entries.column_by_name("category")?.as_string_opt::<i32>()?;
-            let shares = entries.column_by_name("share")?.as_primitive_opt::<Float32Type>()?;
-            let listed = |at: usize| json!({ "category": categories.value(at), "share": shares.value(at) });
-            let listed: Vec<Value> = (0..entries.len()).map(listed).collect();
-            (!listed.is_empty()).then_some(Value::Array(listed))
+            let entry = |at: usize| {
+                let fields = entries.fields().iter().zip(entries.columns()).filter(|(_, column)| column.is_valid(at));
+                let values = fields.map(|(field, column)| Some((field.name().clone(), value(column.as_ref(), at)?)));
+                let values: Vec<_> = values.collect::<Option<_>>()?;
+                let values = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
+                Some(Value::Object(values.collect::<Map<_, _>>()))
+            };
+            let entries: Vec<Value> = (0..entries.len().min(MAX_ENTRIES)).map(entry).collect::<Option<_>>()?;
+            (!entries.is_empty()).then_some(Value::Array(entries))
         }
         _ => return None,
     })
+}
+
+/// Four decimals: more say nothing to a reader, and take room and writes.
+fn rounded(number: f64) -> f64 {
+    (number * 1e4).round() / 1e4
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::{
+        array::{ArrayRef, Float64Array, ListBuilder, StringArray, StringBuilder, StructBuilder, UInt32Array},
+        datatypes::{Field, Fields, Schema},
+    };
+
+    use super::*;
+
+    #[test]
+    fn documents_leave_out_what_says_nothing_and_long_carts() {
+        let fields = Fields::from(vec![Field::new("item_id", DataType::Utf8, false)]);
+        let mut carts = ListBuilder::new(StructBuilder::from_fields(fields, 0)).with_field(Field::new(
+            "item",
+            DataType::Struct(Fields::from(vec![Field::new("item_id", DataType::Utf8, false)])),
+            false,
+        ));
+        for n in [25, 0] {
+            for at in 0..n {
+                carts.values().field_builder::<StringBuilder>(0).unwrap().append_value(format!("i{at:02}"));
+                carts.values().append(true);
+            }
+            carts.append(true);
+        }
+        let carts = carts.finish();
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("user_id", Arc::new(StringArray::from(vec!["ann", "bob"]))),
+            ("orders_all", Arc::new(UInt32Array::from(vec![3, 0]))),
+            ("average_basket", Arc::new(Float64Array::from(vec![Some(10.0 / 3.0), None]))),
+            ("days_since_last_order", Arc::new(Float64Array::from(vec![Some(1.5), None]))),
+            ("rfm_tier", Arc::new(StringArray::from(vec![Some("Loyal"), None]))),
+        ];
+        let mut fields: Vec<Field> =
+            columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
+        fields.push(Field::new("cart", carts.data_type().clone(), false));
+        let mut columns: Vec<ArrayRef> = columns.into_iter().map(|(_, column)| column).collect();
+        columns.push(Arc::new(carts));
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+        let table = table(&batch).unwrap();
+        assert_eq!(table.users, ["ann", "bob"]);
+        let document: Value = serde_json::from_str(&table.documents[0]).unwrap();
+        assert_eq!(document["cart"].as_array().unwrap().len(), MAX_ENTRIES);
+        assert_eq!(document["cart"][0]["item_id"], "i00");
+        assert_eq!((&document["average_basket"], &document["rfm_tier"]), (&Value::from(3.3333), &Value::from("Loyal")));
+        assert_eq!(document["orders_all"], 3);
+        assert!(document.get("days_since_last_order").is_none());
+        assert_eq!(table.documents[1], "{}");
+    }
 }

@@ -6,6 +6,7 @@
 mod args;
 mod ask;
 mod build;
+mod campaign;
 mod config;
 mod emr;
 mod emr_args;
@@ -52,6 +53,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Similar(args) => ask::similar(&args, &cli.global),
         Command::Explain(args) => ask::explain(&args, &cli.global),
         Command::Emr(args) => emr::run(&args, &cli.global),
+        Command::Campaign(args) => campaign::run(&args, &cli.global),
         Command::Config(args) => config::run(&args, &cli.global),
     };
     match result {

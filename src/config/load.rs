@@ -126,7 +126,9 @@ fn anchor(config: &mut Config, directory: &Path) {
     };
     config.events.paths.iter_mut().for_each(anchored);
     config.orders.paths.iter_mut().for_each(anchored);
+    config.customers.paths.iter_mut().for_each(anchored);
     config.catalog.path.iter_mut().for_each(anchored);
+    config.campaigns.earlier_catalog.iter_mut().for_each(anchored);
     anchored(&mut config.build.runs);
     config.build.scratch.iter_mut().for_each(anchored);
     anchored(&mut config.publish.sqlite.path);
@@ -137,6 +139,9 @@ fn anchor(config: &mut Config, directory: &Path) {
         [&mut config.publish.mysql.password_file, &mut config.publish.mysql.ca_file],
     ] {
         files.into_iter().flatten().for_each(anchored);
+    }
+    for replica in [&mut config.orders.replica, &mut config.customers.replica].into_iter().flatten() {
+        [&mut replica.password_file, &mut replica.ca_file].into_iter().flatten().for_each(anchored);
     }
 }
 
@@ -163,8 +168,12 @@ fn write_anchored(table: &mut Table, config: &Config) {
     };
     put(&["events", "paths"], list(&config.events.paths));
     put(&["orders", "paths"], list(&config.orders.paths));
+    put(&["customers", "paths"], list(&config.customers.paths));
     if let Some(path) = &config.catalog.path {
         put(&["catalog", "path"], Value::String(path.clone()));
+    }
+    if let Some(path) = &config.campaigns.earlier_catalog {
+        put(&["campaigns", "earlier_catalog"], Value::String(path.clone()));
     }
     put(&["build", "runs"], Value::String(config.build.runs.clone()));
     if let Some(path) = &config.build.scratch {
@@ -185,6 +194,12 @@ fn write_anchored(table: &mut Table, config: &Config) {
     ] {
         if let Some(file) = file {
             put(&["publish", store, key], Value::String(file.clone()));
+        }
+    }
+    for (table, replica) in [("orders", &config.orders.replica), ("customers", &config.customers.replica)] {
+        let files = replica.iter().flat_map(|it| [("password_file", &it.password_file), ("ca_file", &it.ca_file)]);
+        for (key, file) in files.filter_map(|(key, file)| Some((key, file.as_ref()?))) {
+            put(&[table, "replica", key], Value::String(file.clone()));
         }
     }
 }

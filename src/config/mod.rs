@@ -15,8 +15,10 @@ pub use template::TEMPLATE;
 
 use crate::{
     artifacts::RunsRoot,
+    campaigns::{CampaignConfig, CampaignsConfig, ColumnType, Schema},
     catalog::CatalogConfig,
     cluster::EmrConfig,
+    customers::CustomersConfig,
     evaluation::EvaluationConfig,
     events::{EventsConfig, OrdersConfig, PurchaseSource, parse_instant},
     interactions::{EventTypes, InteractionsConfig, Kind, Role, kinds},
@@ -37,6 +39,8 @@ pub struct Config {
     pub events: EventsConfig,
     /// Order lines, where they count as purchases.
     pub orders: OrdersConfig,
+    /// Who may be written to, and what the shop knows of them.
+    pub customers: CustomersConfig,
     /// What events weigh; empty for the preset's table.
     pub event_types: EventTypes,
     /// How events become interactions.
@@ -47,6 +51,11 @@ pub struct Config {
     pub model: ModelConfig,
     /// Lists and rules.
     pub recommendations: RecommendConfig,
+    /// What holds for all campaigns.
+    pub campaigns: CampaignsConfig,
+    /// The campaigns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub campaign: Vec<CampaignConfig>,
     /// What `evaluate` measures, and on what.
     pub evaluation: EvaluationConfig,
     /// Where runs go.
@@ -98,12 +107,14 @@ impl Config {
         }
         self.events.check("events")?;
         self.orders.check("orders")?;
+        self.customers.check("customers")?;
         self.interactions.check("interactions")?;
         let kinds = self.kinds()?;
         self.check_types(&kinds)?;
         self.catalog.check("catalog")?;
         self.model.check("model")?;
         self.recommendations.check("recommendations")?;
+        self.check_campaigns(&kinds)?;
         self.evaluation.check("evaluation")?;
         for text in &self.evaluation.test_starts {
             parse_instant(text, false).map_err(|why| format!("evaluation.test_starts: {why}"))?;
@@ -131,6 +142,52 @@ impl Config {
         }
     }
 
+    /// The columns that conditions of campaigns may name: those of profiles, and of customers. Types of attributes are those
+    /// of the data.
+    #[must_use]
+    pub fn campaign_schema(&self, kinds: &[Kind]) -> Schema {
+        let mut schema = Schema::of_profiles(&kinds.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>());
+        if self.customers.is_set() {
+            for name in self.customers.column_names() {
+                let column_type = match name.as_str() {
+                    _ if self.customers.attributes.contains_key(&name) => ColumnType::Any,
+                    "user_id" | "locale" => ColumnType::Text,
+                    "created_at" => ColumnType::Instant,
+                    _ => ColumnType::Boolean,
+                };
+                schema.put(&name, column_type);
+            }
+        }
+        schema
+    }
+
+    fn check_campaigns(&self, kinds: &[Kind]) -> Result<(), String> {
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name.as_str()).collect();
+        let profiles = Schema::of_profiles(&names);
+        self.campaigns.check("campaigns", &self.campaign, &self.campaign_schema(kinds))?;
+        if self.campaign.is_empty() || !self.customers.is_set() {
+            return Ok(());
+        }
+        if let Some(name) = self.customers.attributes.keys().find(|name| profiles.get(name).is_some()) {
+            return Err(format!(
+                "customers.attributes.{name}: profiles have a column of that name, and conditions of campaigns see both; give it \
+                 another name"
+            ));
+        }
+        let channels = &self.customers.consent;
+        match self.campaign.iter().find(|campaign| !channels.contains_key(&campaign.channel)) {
+            None => Ok(()),
+            Some(campaign) => {
+                let known: Vec<&str> = channels.keys().map(String::as_str).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                Err(format!(
+                    "campaign.{}.channel is {}, and customers.consent has {known}: nobody could have agreed to it",
+                    campaign.name, campaign.channel
+                ))
+            }
+        }
+    }
+
     fn check_types(&self, kinds: &[Kind]) -> Result<(), String> {
         let names = || kinds.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>().join(", ");
         if !self.events.has_event_type_column() && kinds.len() != 1 {
@@ -151,6 +208,12 @@ impl Config {
                     ));
                 }
                 _ => {}
+            }
+            if !self.orders.refund_statuses.is_empty() && !kinds.iter().any(|kind| kind.role == Role::Refund) {
+                return Err(format!(
+                    "orders.refund_statuses needs an event type with role refund; there are {}",
+                    names()
+                ));
             }
         }
         if let Some(name) =

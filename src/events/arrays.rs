@@ -18,6 +18,7 @@ pub(super) struct EventArrays {
     pub event_id: Option<ArrayRef>,
     pub quantity: Option<ArrayRef>,
     pub price: Option<ArrayRef>,
+    pub group: Option<ArrayRef>,
     pub latest: Option<ArrayRef>,
 }
 
@@ -56,6 +57,7 @@ impl EventArrays {
             event_id: may(&columns.event_id)?,
             quantity: may(&columns.quantity)?,
             price: may(&columns.price)?,
+            group: may(&columns.group)?,
             latest: may(&columns.latest)?,
             item_id: item.array,
         })

@@ -24,6 +24,8 @@ pub(super) struct FileColumns {
     pub event_id: Option<Column>,
     pub quantity: Option<Column>,
     pub price: Option<Column>,
+    /// The session of an event, the order of an order line.
+    pub group: Option<Column>,
     /// The bound that a shuffle wrote beside each row: see [`LATEST`](super::LATEST).
     pub latest: Option<Column>,
     /// Unit of integer timestamps, where there are any.
@@ -107,6 +109,8 @@ impl FileColumns {
         let event_id = may("event_id", &names.event_id, is_id, "text or an integer")?;
         let quantity = may("quantity", &names.quantity, DataType::is_numeric, "a number")?;
         let price = may("price", &names.price, DataType::is_numeric, "a number")?;
+        let group_key = if table == "orders" { "order_id" } else { "session_id" };
+        let group = may(group_key, &names.group, is_id, "text or an integer")?;
 
         let latest = find(
             "nightshelf_latest",
@@ -118,7 +122,7 @@ impl FileColumns {
 
         let taken = [Some(&user_id), Some(&item_id), event_type.as_ref(), timestamp.as_ref(), event_id.as_ref()]
             .into_iter()
-            .chain([quantity.as_ref(), price.as_ref(), latest.as_ref()])
+            .chain([quantity.as_ref(), price.as_ref(), group.as_ref(), latest.as_ref()])
             .flatten()
             .map(|column| column.leaf);
         let projection = ProjectionMask::leaves(descriptor, taken);
@@ -130,6 +134,7 @@ impl FileColumns {
             event_id,
             quantity,
             price,
+            group,
             latest,
             unit,
             schema: Arc::new(schema),
@@ -171,7 +176,7 @@ impl FileColumns {
         let mut fields: Vec<Arc<Field>> = self.schema.fields().iter().cloned().collect();
         let text = [Some(&self.user_id), Some(&self.item_id), self.event_type.as_ref(), self.event_id.as_ref()]
             .into_iter()
-            .chain([self.timestamp.as_ref()])
+            .chain([self.timestamp.as_ref(), self.group.as_ref()])
             .flatten();
         // Bytes that the file does not declare to be text (Hive, old Spark) stay bytes: each value is checked while reading.
         let is_declared = |column: &&Column| is_text(&column.data_type) && column.data_type != DataType::Binary;

@@ -74,6 +74,9 @@ pub struct ColumnNames {
     /// Price of one piece.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<String>,
+    /// The session: sessions are counted by it, not by pauses. No preset names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
 }
 
 /// `[events]`: the clickstream.
@@ -139,6 +142,8 @@ pub(super) struct ResolvedNames {
     pub event_id: Option<(String, Need)>,
     pub quantity: Option<(String, Need)>,
     pub price: Option<(String, Need)>,
+    /// The session of an event, the order of an order line.
+    pub group: Option<(String, Need)>,
 }
 
 /// Whether a column must be there.
@@ -186,6 +191,12 @@ impl EventsConfig {
         self.names().event_type.is_some()
     }
 
+    /// Whether events name their sessions.
+    #[must_use]
+    pub fn has_session_column(&self) -> bool {
+        self.names().group.is_some()
+    }
+
     /// Names of columns, the config's before the preset's.
     pub(super) fn names(&self) -> ResolvedNames {
         let [user, item, event_type, timestamp, event_id, quantity, price] = match self.preset {
@@ -210,6 +221,7 @@ impl EventsConfig {
             event_id: welcome(&own.event_id, event_id),
             quantity: welcome(&own.quantity, quantity),
             price: welcome(&own.price, price),
+            group: welcome(&own.session_id, ""),
         }
     }
 

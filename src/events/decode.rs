@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     ids::{IdTable, Interner, id_hash},
-    interactions::{Amount, BucketRows, DAY, Row, Stamp},
+    interactions::{BucketRows, DAY, Detail, Role, Row, Says, SessionEvent, Stamp},
 };
 
 /// What becomes of rows of an event type.
@@ -40,8 +40,12 @@ pub(super) struct RowRules {
     pub fates: HashMap<String, Fate>,
     /// The fate of values that are not among them; `None` rejects them.
     pub other: Option<Fate>,
-    /// By kind: whether an amount (price x quantity) is kept.
-    pub keeps_amount: Vec<bool>,
+    /// By kind: what it means, which decides the details that are kept.
+    pub roles: Vec<Role>,
+    /// What a row's group is: an order's id, or else a session's.
+    pub groups_are_orders: bool,
+    /// For order lines: the kind that a line with a negative quantity counts as.
+    pub returns: Option<u8>,
     /// Rows before or after do not count.
     pub since: Option<Stamp>,
     pub until: Option<Stamp>,
@@ -190,6 +194,10 @@ impl<'a> FileReader<'a> {
             array.as_ref().map(|array| Ok(cast(array, &DataType::Float64)?.as_primitive().clone())).transpose()
         };
         let (prices, quantities) = (float(&arrays.price)?, float(&arrays.quantity)?);
+        let groups = arrays.group.as_ref().map(hash_event_ids).transpose()?;
+        let number = |array: &Option<PrimitiveArray<Float64Type>>, at: usize| {
+            array.as_ref().filter(|array| array.is_valid(at)).map(|array| array.value(at))
+        };
 
         harvest.counts.rows += n_rows as u64;
         let timed = arrays.timestamp.is_some();
@@ -212,6 +220,14 @@ impl<'a> FileReader<'a> {
                 harvest.counts.outside_window += 1;
                 continue;
             }
+            let mut quantity = number(&quantities, at);
+            let mut kind = kind;
+            // What a customer sends back is a line of its own in many shops.
+            if let (Some(returns), Some(pieces)) = (self.rules.returns, quantity)
+                && pieces < 0.0
+            {
+                (kind, quantity) = (returns, Some(-pieces));
+            }
             let row = Row { user: user.number, item: item.number, time, kind };
             let bucket = &mut harvest.buckets[user.bucket as usize];
             bucket.rows.push(row);
@@ -223,17 +239,17 @@ impl<'a> FileReader<'a> {
             } else if !bucket.event_hashes.is_empty() {
                 bucket.event_hashes.push(0);
             }
-            if self.rules.keeps_amount[kind as usize]
-                && let Some(prices) = &prices
-                && prices.is_valid(at)
-            {
-                let quantity = quantities.as_ref().filter(|q| q.is_valid(at)).map_or(1.0, |q| q.value(at));
-                let amount = prices.value(at) * quantity;
-                if (0.0..=MAX_AMOUNT).contains(&amount) {
-                    bucket.amounts.push(Amount { row, event_hash, value: (amount * 1e4).round() as i64 });
-                } else {
-                    harvest.counts.bad_amounts += 1;
-                }
+            let group = groups.as_ref().map_or(0, |groups| groups[at]);
+            if groups.is_some() && !self.rules.groups_are_orders {
+                bucket.sessions.push(SessionEvent { user: row.user, time, session: group });
+            }
+            let said = Said {
+                price: number(&prices, at),
+                quantity,
+                order: if self.rules.groups_are_orders { group } else { 0 },
+            };
+            if let Some(says) = said.by(self.rules.roles[kind as usize], &mut harvest.counts.bad_amounts) {
+                bucket.details.push(Detail { row, event_hash, says });
             }
             if timed {
                 harvest.newest = harvest.newest.max(Some(time));
@@ -412,6 +428,45 @@ fn read_numbers(
     } else {
         out.extend(numbers.iter().map(|n| n.map_or(Err(Reason::NullTimestamp), &stamp)));
     }
+}
+
+/// What a row says of money, pieces and order.
+struct Said {
+    price: Option<f64>,
+    quantity: Option<f64>,
+    order: u64,
+}
+
+impl Said {
+    /// What is kept of it for an event of `role`; `None` when it says no more than the event itself does.
+    #[inline]
+    fn by(&self, role: Role, bad_amounts: &mut u64) -> Option<Says> {
+        match role {
+            Role::Purchase | Role::Refund => {
+                let amount = self.price.map(|price| price * self.quantity.unwrap_or(1.0));
+                let value = amount.filter(|amount| (0.0..=MAX_AMOUNT).contains(amount));
+                *bad_amounts += u64::from(amount.is_some() && value.is_none());
+                let value = value.map(|amount| (amount * 1e4).round() as i64);
+                let says = Says { value, quantity: thousandths(self.quantity), order: self.order };
+                (says != Says { value: None, quantity: 1_000, order: 0 }).then_some(says)
+            }
+            Role::Cart => {
+                let quantity = thousandths(self.quantity);
+                (quantity != 1_000).then_some(Says { value: None, quantity, order: 0 })
+            }
+            // Without a number everything is taken out.
+            Role::RemoveFromCart => {
+                self.quantity.map(|_| Says { value: None, quantity: thousandths(self.quantity), order: 0 })
+            }
+            Role::View | Role::Interaction | Role::Other => None,
+        }
+    }
+}
+
+/// Pieces in thousandths; one where the number makes no sense.
+fn thousandths(quantity: Option<f64>) -> u32 {
+    let sound = quantity.filter(|pieces| (0.0..=4e6).contains(pieces));
+    sound.map_or(1_000, |pieces| (pieces * 1e3).round() as u32)
 }
 
 /// XXH64 of each event's id; zero for null, which is never a duplicate.

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::storage::StorageError;
+use crate::{sql::SqlError, storage::StorageError};
 
 /// Why the events could not be read.
 #[derive(Debug, Error)]
@@ -10,6 +10,9 @@ pub enum EventsError {
     /// Listing or reading bytes failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Order lines of a read replica.
+    #[error("cannot read the orders")]
+    Sql(#[source] Box<SqlError>),
     /// Every file was pruned by the window, so there is nothing to read.
     #[error("reading events from {paths}: all {n_files} files lie in date partitions outside the window {window}")]
     AllPruned {
@@ -119,6 +122,7 @@ impl EventsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Storage(error) => error.hint().map(str::to_owned),
+            Self::Sql(error) => error.hint(),
             Self::AllPruned { .. } => Some("widen events.since, events.until or events.window_days".into()),
             Self::Damaged { .. } | Self::Panicked { .. } => {
                 Some("write the file again, or take it out of events.paths; no row of it was used".into())
@@ -136,5 +140,11 @@ impl EventsError {
                 None
             }
         }
+    }
+}
+
+impl From<SqlError> for EventsError {
+    fn from(error: SqlError) -> Self {
+        Self::Sql(Box::new(error))
     }
 }

@@ -1,6 +1,6 @@
 //! Events: clickstream and order Parquet, read fast and checked.
 //!
-//! In: Parquet files (local, s3://) and the config's names for their columns. Out: accepted rows by bucket of users, and a
+//! In: Parquet files (local, s3://), order lines of a read replica, and the config's names for their columns. Out: accepted rows by bucket of users, and a
 //! count of every row that was not accepted, by reason.
 //! Refuses: to weigh or sum anything; to drop a row without counting it.
 
@@ -16,6 +16,7 @@ mod instants;
 mod orders;
 mod partitions;
 mod reasons;
+mod replica_orders;
 mod scan;
 mod shuffle;
 

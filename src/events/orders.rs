@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::{Need, ResolvedNames, TimestampUnit};
+use crate::sql::ReplicaConfig;
 
 /// Which source counts for purchases and refunds, so that nothing counts twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,7 +28,9 @@ pub struct OrderColumns {
     pub ordered_at: String,
     /// The line's own id, for dropping exact repetitions; `""` for none.
     pub line_id: String,
-    /// Pieces; `""` for none.
+    /// The order: lines of one id are one order; `""` for none.
+    pub order_id: String,
+    /// Pieces, negative when sent back; `""` for none.
     pub quantity: String,
     /// Price of one piece; `""` for none.
     pub price: String,
@@ -43,6 +46,7 @@ impl Default for OrderColumns {
             item_id: name("item_id"),
             ordered_at: name("ordered_at"),
             line_id: String::new(),
+            order_id: String::new(),
             quantity: name("quantity"),
             price: name("price"),
             status: name("status"),
@@ -50,7 +54,7 @@ impl Default for OrderColumns {
     }
 }
 
-/// `[orders]`: order lines from Parquet.
+/// `[orders]`: order lines from Parquet, or from a read replica.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OrdersConfig {
@@ -69,6 +73,12 @@ pub struct OrdersConfig {
     /// Lines with one of these states do not count. Default: cancelled, canceled, refunded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excluded_statuses: Option<Vec<String>>,
+    /// Lines with one of these states count as the entry of `event_types` with role refund; they are no longer excluded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refund_statuses: Vec<String>,
+    /// A table or query of a read replica, instead of `paths`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replica: Option<ReplicaConfig>,
 }
 
 impl OrdersConfig {
@@ -77,8 +87,16 @@ impl OrdersConfig {
     /// # Errors
     /// The key's full path, what it must be and what it is.
     pub fn check(&self, path: &str) -> Result<(), String> {
-        if self.purchases_from == PurchaseSource::Orders && self.paths.is_empty() {
-            return Err(format!("{path}.paths must name order files when {path}.purchases_from is \"orders\""));
+        if self.purchases_from == PurchaseSource::Orders && self.paths.is_empty() && self.replica.is_none() {
+            return Err(format!(
+                "{path}.paths must name order files, or {path}.replica a table, when {path}.purchases_from is \"orders\""
+            ));
+        }
+        if let Some(replica) = &self.replica {
+            replica.check(&format!("{path}.replica"))?;
+            if !self.paths.is_empty() {
+                return Err(format!("of {path}.paths and {path}.replica only one may say where orders are"));
+            }
         }
         for (key, name) in [
             ("user_id", &self.columns.user_id),
@@ -103,6 +121,7 @@ impl OrdersConfig {
             event_id: welcome(&self.columns.line_id),
             quantity: welcome(&self.columns.quantity),
             price: welcome(&self.columns.price),
+            group: welcome(&self.columns.order_id),
         }
     }
 

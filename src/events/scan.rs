@@ -26,9 +26,11 @@ use super::{
     guard::guarded,
     instants, partitions,
     reasons::Counts,
+    replica_orders::{self, OrderTable},
 };
 use crate::{
     interactions::{DAY, Kind, Role, Stamp, window_start},
+    sql::{Outcome, TableRead},
     storage::{ObjectInfo, ObjectReader, Storage, StorageError},
 };
 
@@ -94,6 +96,10 @@ pub struct Scan {
     pub as_of: Option<Stamp>,
     /// Where the window starts.
     pub since: Option<Stamp>,
+    /// The table of a read replica that order lines came from.
+    pub order_table: Option<TableRead>,
+    /// Why order lines were left out, where they were: then the clickstream's purchases count.
+    pub orders_left_out: Option<String>,
 }
 
 impl Scan {
@@ -138,12 +144,24 @@ impl File {
 /// Determinism: the set of rows and all counts are the same for any number of threads and any order of files.
 /// Cost: 16 bytes a row (24 with event ids), plus one copy of the ids a reader.
 pub fn scan(input: &ScanInput<'_>, on: &(dyn Fn(ScanProgress) + Sync)) -> Result<Scan, EventsError> {
-    let sources = sources(input);
+    let mut sources = sources(input, input.orders.purchases_from == PurchaseSource::Orders);
+    // A server that is not there is found out before anything that takes long.
+    let (mut order_shard, mut order_table, mut orders_left_out) = (None, None, None);
+    match read_replica(input, &mut sources)? {
+        Some(Outcome::Read(shard, table)) => (order_shard, order_table) = (Some(shard), Some(table)),
+        Some(Outcome::LeftOut(why)) => {
+            sources = self::sources(input, false);
+            orders_left_out = Some(why);
+        }
+        None => {}
+    }
     let (files, n_pruned) = open_all(input, &sources)?;
     let n_rows = claimed_rows(&files);
     on(ScanProgress::Found { files: files.len(), rows: n_rows });
 
-    let shards = read_all(input, &sources, &files, on)?;
+    let timed = order_shard.is_some() || files.iter().any(|file| file.columns.timestamp.is_some());
+    let mut shards = read_all(input, &sources, &files, on)?;
+    shards.extend(order_shard);
     if shards.iter().map(|shard| shard.items.len()).max().unwrap_or(0) >= u32::MAX as usize {
         return Err(EventsError::TooManyIds { what: "items" });
     }
@@ -151,11 +169,10 @@ pub fn scan(input: &ScanInput<'_>, on: &(dyn Fn(ScanProgress) + Sync)) -> Result
     for shard in &shards {
         counts.add(&shard.counts);
     }
-    let timed = files.iter().any(|file| file.columns.timestamp.is_some());
     let newest = shards.iter().filter_map(|shard| shard.newest).max();
     let (as_of, since) = reckoning(input.events, timed, newest);
     let objects = files.iter().map(|file| (sources[file.source].table, file.reader.object().clone())).collect();
-    Ok(Scan { shards, counts, objects, n_pruned, n_rows, timed, newest, as_of, since })
+    Ok(Scan { shards, counts, objects, n_pruned, n_rows, timed, newest, as_of, since, order_table, orders_left_out })
 }
 
 /// The instant that ages are counted from (configured, or the newest accepted event), and where the window starts.
@@ -213,16 +230,35 @@ fn configured(text: Option<&str>, end_of_day: bool) -> Option<Stamp> {
     text.and_then(|text| instants::parse(text, end_of_day).ok())
 }
 
-pub(super) fn sources(input: &ScanInput<'_>) -> Vec<Source> {
+/// Reads order lines from a read replica, where the config names one, and takes their source out of the list.
+fn read_replica(input: &ScanInput<'_>, sources: &mut Vec<Source>) -> Result<Option<Outcome<Shard>>, EventsError> {
+    let Some(replica) = &input.orders.replica else { return Ok(None) };
+    let Some(at) = sources.iter().position(|source| source.table == "orders") else { return Ok(None) };
+    let source = sources.remove(at);
+    replica_orders::read(&OrderTable {
+        replica,
+        names: &source.names,
+        unit: source.unit,
+        rules: &source.rules,
+        latest: Stamp(input.now.0.saturating_add(DAY)),
+        n_buckets: input.n_buckets,
+        n_kinds: input.kinds.len(),
+    })
+    .map(Some)
+}
+
+/// The sources of rows; `from_orders`: order lines are one of them.
+pub(super) fn sources(input: &ScanInput<'_>, from_orders: bool) -> Vec<Source> {
     let as_of = configured(input.events.as_of.as_deref(), true);
     let (events, orders) = (input.events, input.orders);
-    let from_orders = orders.purchases_from == PurchaseSource::Orders;
     let window = as_of.zip(events.window_days).map(|(as_of, days)| window_start(as_of, days));
     let since = configured(events.since.as_deref(), false).max(window);
     let rules = |fates: HashMap<String, Fate>, other: Option<Fate>| RowRules {
         fates,
         other,
-        keeps_amount: input.kinds.iter().map(|kind| matches!(kind.role, Role::Purchase | Role::Refund)).collect(),
+        roles: input.kinds.iter().map(|kind| kind.role).collect(),
+        groups_are_orders: false,
+        returns: None,
         since,
         until: configured(events.until.as_deref(), true),
         max_id_bytes: events.max_id_bytes,
@@ -250,13 +286,17 @@ pub(super) fn sources(input: &ScanInput<'_>) -> Vec<Source> {
             .iter()
             .position(|kind| orders.event_type.as_ref().map_or(kind.role == Role::Purchase, |name| kind.name == *name))
             .expect("checked with the config: orders count as a known event type");
-        let fates = orders.excluded_statuses().into_iter().map(|status| (status, Fate::Cancelled)).collect();
+        let refund = input.kinds.iter().position(|kind| kind.role == Role::Refund).map(|kind| kind as u8);
+        let excluded = orders.excluded_statuses().into_iter().map(|status| (status, Fate::Cancelled));
+        let refunds = orders.refund_statuses.iter().cloned();
+        let fates = excluded.chain(refunds.zip(refund.map(Fate::Kind).into_iter().cycle())).collect();
+        let rules = RowRules { groups_are_orders: true, returns: refund, ..rules(fates, Some(Fate::Kind(kind as u8))) };
         sources.push(Source {
             table: "orders",
             paths: orders.paths.clone(),
             names: orders.names(),
             unit: orders.timestamp_unit,
-            rules: rules(fates, Some(Fate::Kind(kind as u8))),
+            rules,
         });
     }
     sources

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    EventsError, ScanInput,
+    EventsError, PurchaseSource, ScanInput,
     scan::{File, claimed_rows, open_all, sources},
 };
 use crate::storage::ObjectInfo;
@@ -55,7 +55,7 @@ pub struct ShuffleInput {
 /// # Errors
 /// As [`scan`](super::scan); also when user ids lie in a list, or not in the same column of all files of a source.
 pub fn shuffle_input(input: &ScanInput<'_>) -> Result<ShuffleInput, EventsError> {
-    let sources = sources(input);
+    let sources = sources(input, input.orders.purchases_from == PurchaseSource::Orders);
     let (files, _) = open_all(input, &sources)?;
     let mut planned = (0..sources.len())
         .map(|source| plan(files.iter().filter(|file| file.source == source).collect()))

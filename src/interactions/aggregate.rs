@@ -6,8 +6,10 @@ use super::{
     baskets::Baskets,
     config::{InteractionsConfig, Kind, Role},
     decay::{Decay, to_fixed},
+    orders::Purchase,
     profiles::{ProfileBuilder, Profiles},
-    rows::Part,
+    rows::{Part, Says},
+    sessions,
     time::{DAY, Stamp},
     trend::TrendWindows,
 };
@@ -27,6 +29,8 @@ pub struct Aggregation<'a> {
     pub decay: &'a Decay,
     /// What recent activity is compared with; `None` when events carry no time.
     pub trend: Option<TrendWindows>,
+    /// Whether the clickstream names sessions; otherwise pauses end them.
+    pub sessions_by_id: bool,
 }
 
 /// The pairs of one bucket: users ascending by id, items ascending within a user.
@@ -48,12 +52,36 @@ pub struct BucketPairs {
     pub excluded: Vec<bool>,
     /// By pair: in which of the two windows of a trend it has an event; empty when there are none.
     pub activity: Vec<u8>,
+    /// By pair: when it was bought; empty when events carry no time.
+    pub purchases: Vec<PairPurchases>,
     /// What was bought at one go; empty when events carry no time.
     pub baskets: Baskets,
     /// One row a user.
     pub profiles: Profiles,
     /// What was left out.
     pub left_out: LeftOut,
+}
+
+/// When a user bought an item.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PairPurchases {
+    /// The first time; says nothing where `days` is 0.
+    pub first: Stamp,
+    /// The last time; says nothing where `days` is 0.
+    pub last: Stamp,
+    /// Distinct days (UTC) with a purchase; 0 for a pair that was never bought.
+    pub days: u32,
+}
+
+impl PairPurchases {
+    /// Takes in a purchase, not before the ones taken in already.
+    fn add(&mut self, time: Stamp) {
+        if self.days == 0 {
+            self.first = time;
+        }
+        self.days += u32::from(self.days == 0 || self.last.day() != time.day());
+        self.last = time;
+    }
 }
 
 /// Events and users that an aggregation left out, by reason.
@@ -111,51 +139,74 @@ impl Event {
 pub fn aggregate(parts: Vec<Part<'_>>, ctx: &Aggregation<'_>) -> BucketPairs {
     let mut left_out = LeftOut::default();
     let (ids, maps) = merge_users(&parts.iter().map(|part| part.users).collect::<Vec<_>>());
-    let amounts = amounts_by_user(&parts, &maps, ctx);
+    let details = details_by_user(&parts, &maps, ctx);
+    let visits = sessions::by_user(&parts, &maps, |time| in_window(time, ctx, &mut LeftOut::default()));
     let (starts, mut events) = events_by_user(parts, &maps, ids.len(), ctx, &mut left_out);
 
     let n_kinds = ctx.kinds.len();
     let mut out = BucketPairs { indptr: vec![0], ..Default::default() };
     let mut profiles = ProfileBuilder::new(n_kinds, ctx.as_of);
-    let mut days = Vec::new();
+    let mut times = Vec::new();
     let mut purchases = Vec::new();
-    let basket_gap = ctx.as_of.map(|_| (ctx.config.basket_gap_minutes * 60.0) as u32);
-    let mut next_amount = 0;
+    let mut bought = Vec::new();
+    let mut order_times = Vec::new();
+    let seconds = |minutes: f64| (minutes * 60.0) as u32;
+    let (basket_gap, pause) = (seconds(ctx.config.basket_gap_minutes), seconds(ctx.config.session_gap_minutes));
+    let (mut next_detail, mut next_visit) = (0, 0);
     for (user, id) in ids.iter().enumerate() {
         let own = &mut events[starts[user]..starts[user + 1]];
         own.sort_unstable();
         let n_own = drop_duplicates(own);
         left_out.duplicates += (own.len() - n_own) as u64;
         let own = &own[..n_own];
-        let first_amount = next_amount;
-        while next_amount < amounts.len() && amounts[next_amount].0 == user as u32 {
-            next_amount += 1;
-        }
+        let n_details = details[next_detail..].iter().take_while(|detail| detail.0 == user as u32).count();
+        let mut details = details[next_detail..next_detail + n_details].iter().peekable();
+        next_detail += n_details;
+        let n_visits = visits[next_visit..].iter().take_while(|visit| visit.user == user as u32).count();
+        let own_visits = &visits[next_visit..next_visit + n_visits];
+        next_visit += n_visits;
         if own.is_empty() {
             continue;
         }
-        active_days(own, &mut days);
-        if is_bot(own.len(), days.len(), ctx.as_of.is_some(), ctx.config) {
+        times.clear();
+        times.extend(own.iter().map(|event| event.time()));
+        times.sort_unstable();
+        let n_days = times.chunk_by(|a, b| a.day() == b.day()).count();
+        if is_bot(own.len(), n_days, ctx.as_of.is_some(), ctx.config) {
             left_out.bots += 1;
             left_out.bot_events += own.len() as u64;
             continue;
         }
         out.users.push(id);
-        profiles.start_user(days.len() as u32);
+        profiles.start_user(n_days as u32);
         for pair in own.chunk_by(|a, b| a.item() == b.item()) {
             push_pair(&mut out, pair, ctx);
             for event in pair {
-                profiles.event(event.kind, event.time());
-                if ctx.kinds[event.kind as usize].role == Role::Purchase {
-                    purchases.push((event.time(), event.item()));
+                // Both are in the order of events, and every detail has its event.
+                let says = details.next_if(|detail| detail.1 == *event).map(|detail| detail.2);
+                let (role, time) = (ctx.kinds[event.kind as usize].role, event.time());
+                profiles.event(event.kind, time);
+                if let Some(value) = says.and_then(|says| says.value) {
+                    profiles.amount(role, time, value);
+                }
+                profiles.cart.event(role, time, says);
+                if role == Role::Purchase {
+                    purchases.push((time, event.item()));
+                    bought.push(Purchase { time, says });
                 }
             }
+            profiles.cart.end_item(pair[0].item());
         }
-        for &(_, kind, time, value) in &amounts[first_amount..next_amount] {
-            profiles.amount(ctx.kinds[kind as usize].role, time, value);
+        profiles.cart.end_user();
+        profiles.profiles.orders.add_user(&mut bought, basket_gap, ctx.as_of, &mut order_times);
+        bought.clear();
+        let counts = &mut profiles.profiles.sessions;
+        match ctx.sessions_by_id {
+            true => sessions::by_ids(own_visits, pause, ctx.as_of, counts),
+            false => sessions::by_pauses(&times, pause, ctx.as_of, counts),
         }
-        match basket_gap {
-            Some(gap) => out.baskets.add_user(&mut purchases, gap),
+        match ctx.as_of {
+            Some(_) => out.baskets.add_user(&mut purchases, basket_gap),
             None => purchases.clear(),
         }
         out.indptr.push(out.items.len());
@@ -265,27 +316,27 @@ fn compact(starts: &mut [usize], events: &mut Vec<Event>, kept: &[u32]) {
     events.truncate(to);
 }
 
-/// Amounts as (user, type, time, value), ascending by user; exact duplicates dropped as their events are.
-fn amounts_by_user(parts: &[Part<'_>], maps: &[Vec<u32>], ctx: &Aggregation<'_>) -> Vec<(u32, u8, Stamp, i64)> {
+/// Details as (user, event, what it says), ascending; exact repetitions dropped as their events are.
+fn details_by_user(parts: &[Part<'_>], maps: &[Vec<u32>], ctx: &Aggregation<'_>) -> Vec<(u32, Event, Says)> {
     let mut uncounted = LeftOut::default();
-    let mut all: Vec<(u32, Event, i64)> = Vec::new();
+    let mut all: Vec<(u32, Event, Says)> = Vec::new();
     for (part, map) in parts.iter().zip(maps) {
-        for amount in &part.events.amounts {
-            if !in_window(amount.row.time, ctx, &mut uncounted) {
+        for detail in &part.events.details {
+            if !in_window(detail.row.time, ctx, &mut uncounted) {
                 continue;
             }
-            let item = part.item_places[amount.row.item as usize];
+            let item = part.item_places[detail.row.item as usize];
             let event = Event {
-                item_time: u64::from(item) << 32 | u64::from(amount.row.time.0),
-                event_hash: amount.event_hash,
-                kind: amount.row.kind,
+                item_time: u64::from(item) << 32 | u64::from(detail.row.time.0),
+                event_hash: detail.event_hash,
+                kind: detail.row.kind,
             };
-            all.push((map[amount.row.user as usize], event, amount.value));
+            all.push((map[detail.row.user as usize], event, detail.says));
         }
     }
     all.sort_unstable();
     all.dedup_by(|b, a| a.0 == b.0 && a.1 == b.1 && a.1.event_hash != 0);
-    all.into_iter().map(|(user, event, value)| (user, event.kind, event.time(), value)).collect()
+    all
 }
 
 /// Moves exact repetitions (same event id, and all else) behind the rest; returns how many remain.
@@ -300,13 +351,6 @@ fn drop_duplicates(events: &mut [Event]) -> usize {
         kept += 1;
     }
     kept
-}
-
-fn active_days(events: &[Event], days: &mut Vec<u32>) {
-    days.clear();
-    days.extend(events.iter().map(|event| event.time().day()));
-    days.sort_unstable();
-    days.dedup();
 }
 
 /// Whether so many events on so many days are taken for a bot's.
@@ -329,8 +373,12 @@ fn push_pair(out: &mut BucketPairs, events: &[Event], ctx: &Aggregation<'_>) {
     let mut excluded = false;
     let mut day = u32::MAX;
     let mut room = f64::INFINITY;
+    let mut purchases = PairPurchases::default();
     for event in events {
         let kind = &ctx.kinds[event.kind as usize];
+        if kind.role == Role::Purchase {
+            purchases.add(event.time());
+        }
         out.counts[counts_from + event.kind as usize] += 1;
         let mut raw = kind.weight;
         if let Some(cap) = ctx.config.daily_cap
@@ -356,6 +404,9 @@ fn push_pair(out: &mut BucketPairs, events: &[Event], ctx: &Aggregation<'_>) {
     out.items.push(events[0].item());
     out.weights.push(weight);
     out.last.push(events[events.len() - 1].time());
+    if ctx.as_of.is_some() {
+        out.purchases.push(purchases);
+    }
     if let Some(trend) = ctx.trend {
         out.activity.push(events.iter().fold(0, |seen, event| seen | trend.of(event.time())));
     }

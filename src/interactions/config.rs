@@ -102,6 +102,8 @@ pub struct InteractionsConfig {
     pub min_items_per_user: u32,
     /// Purchases of one user belong to one basket while each is at most so many minutes after the one before it.
     pub basket_gap_minutes: f64,
+    /// Where events name no session: a session ends when a user does nothing for so many minutes.
+    pub session_gap_minutes: f64,
     /// Which event types take an item from the user's list. Leave the table out for: purchase (and bare pairs), for good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exclude: Option<BTreeMap<String, Exclude>>,
@@ -117,6 +119,7 @@ impl Default for InteractionsConfig {
             min_users_per_item: 2,
             min_items_per_user: 1,
             basket_gap_minutes: 60.0,
+            session_gap_minutes: 30.0,
             exclude: None,
         }
     }
@@ -138,6 +141,9 @@ impl InteractionsConfig {
         }
         if !(self.basket_gap_minutes >= 0.0 && self.basket_gap_minutes <= 1e6) {
             return Err(format!("{path}.basket_gap_minutes must be 0 to 1000000, is {}", self.basket_gap_minutes));
+        }
+        if !(self.session_gap_minutes >= 0.0 && self.session_gap_minutes <= 1e6) {
+            return Err(format!("{path}.session_gap_minutes must be 0 to 1000000, is {}", self.session_gap_minutes));
         }
         if self.max_events_per_active_day.is_nan() || self.max_events_per_active_day < 0.0 {
             return Err(format!(

@@ -1,7 +1,9 @@
 //! Profiles: one row a user, out of the same pass over the events.
 
 use super::{
+    cart::{CartKeeper, Carts},
     config::Role,
+    orders::Orders,
     time::{DAY, Stamp},
 };
 
@@ -23,6 +25,12 @@ pub struct Profiles {
     pub active_days: Vec<u32>,
     /// Purchases less refunds, in ten-thousandths of the currency's unit; n_users x `WINDOWS.len()`.
     pub money: Vec<i64>,
+    /// Orders.
+    pub orders: Orders,
+    /// n_users x `WINDOWS.len()`: sessions by window.
+    pub sessions: Vec<u32>,
+    /// What lies in the carts.
+    pub carts: Carts,
 }
 
 impl Profiles {
@@ -37,17 +45,35 @@ impl Profiles {
     pub fn count(&self, user: usize, window: usize, kind: usize) -> u32 {
         self.counts[(user * WINDOWS.len() + window) * self.n_kinds + kind]
     }
+
+    /// Purchases less refunds of all time, in ten-thousandths.
+    #[must_use]
+    pub fn money_of_all_time(&self, user: usize) -> i64 {
+        self.money[(user + 1) * WINDOWS.len() - 1]
+    }
+}
+
+/// How many of some ascending instants lie in each window.
+pub(super) fn count_by_window(times: &[Stamp], as_of: Option<Stamp>) -> [u32; WINDOWS.len()] {
+    WINDOWS.map(|window| match (window, as_of) {
+        (Some(days), Some(as_of)) => {
+            (times.len() - times.partition_point(|time| time.age_at(as_of) >= days * DAY)) as u32
+        }
+        (Some(_), None) => 0,
+        (None, _) => times.len() as u32,
+    })
 }
 
 /// Collects profiles user by user.
 pub(super) struct ProfileBuilder {
-    profiles: Profiles,
+    pub(super) profiles: Profiles,
+    pub(super) cart: CartKeeper,
     as_of: Option<Stamp>,
 }
 
 impl ProfileBuilder {
     pub(super) fn new(n_kinds: usize, as_of: Option<Stamp>) -> Self {
-        Self { profiles: Profiles { n_kinds, ..Default::default() }, as_of }
+        Self { profiles: Profiles { n_kinds, ..Default::default() }, cart: CartKeeper::default(), as_of }
     }
 
     pub(super) fn start_user(&mut self, active_days: u32) {
@@ -92,27 +118,27 @@ impl ProfileBuilder {
     }
 
     pub(super) fn finish(self) -> Profiles {
-        self.profiles
+        Profiles { carts: self.cart.finish(), ..self.profiles }
     }
 }
 
-/// The categories that the users of a bucket like most, by their share of the user's positive weight.
+/// The categories (or brands) that the users of a bucket like most, by their share of the user's positive weight.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Favourites {
     /// n_users + 1 offsets.
     pub offsets: Vec<usize>,
-    /// Category numbers, largest share first; ties by number.
-    pub categories: Vec<u32>,
-    /// Shares, 0 to 1, parallel to `categories`.
+    /// Category (or brand) numbers, largest share first; ties by number.
+    pub groups: Vec<u32>,
+    /// Shares, 0 to 1, parallel to `groups`.
     pub shares: Vec<f32>,
 }
 
-/// The `n` favourite categories of each user.
+/// The `n` favourite categories of each user; brands likewise.
 ///
 /// Formula: share of a category = sum of the user's positive weights on its items / sum over all his items.
-/// Shapes: `category_of` by place in the table of all items.
+/// Shapes: `group_of`, category or brand, by place in the table of all items.
 #[must_use]
-pub fn favourite_categories(pairs: &super::BucketPairs, category_of: &[Option<u32>], n: usize) -> Favourites {
+pub fn favourites(pairs: &super::BucketPairs, group_of: &[Option<u32>], n: usize) -> Favourites {
     let mut out = Favourites { offsets: vec![0], ..Favourites::default() };
     let mut sums: Vec<(u32, i64)> = Vec::new();
     for user in 0..pairs.users.len() {
@@ -121,7 +147,7 @@ pub fn favourite_categories(pairs: &super::BucketPairs, category_of: &[Option<u3
         for at in pairs.indptr[user]..pairs.indptr[user + 1] {
             let weight = pairs.weights[at].max(0);
             total += weight;
-            if let Some(category) = category_of[pairs.items[at] as usize]
+            if let Some(category) = group_of[pairs.items[at] as usize]
                 && weight > 0
             {
                 match sums.iter_mut().find(|(known, _)| *known == category) {
@@ -132,10 +158,10 @@ pub fn favourite_categories(pairs: &super::BucketPairs, category_of: &[Option<u3
         }
         sums.sort_unstable_by_key(|&(category, sum)| (std::cmp::Reverse(sum), category));
         for &(category, sum) in sums.iter().take(n) {
-            out.categories.push(category);
+            out.groups.push(category);
             out.shares.push((sum as f64 / total as f64) as f32);
         }
-        out.offsets.push(out.categories.len());
+        out.offsets.push(out.groups.len());
     }
     out
 }

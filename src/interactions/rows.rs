@@ -15,15 +15,37 @@ pub struct Row {
     pub kind: u8,
 }
 
-/// Money that changed hands in an event: price times quantity.
+/// What an event says besides who did what when: money, pieces, the order it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Amount {
+pub struct Detail {
     /// The event it belongs to.
     pub row: Row,
     /// Hash of the event's id, zero for none.
     pub event_hash: u64,
-    /// In ten-thousandths of the currency's unit.
-    pub value: i64,
+    /// Money, pieces and order.
+    pub says: Says,
+}
+
+/// Money, pieces and order of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Says {
+    /// Price times quantity in ten-thousandths of the currency's unit; `None` without a price.
+    pub value: Option<i64>,
+    /// Pieces, in thousandths.
+    pub quantity: u32,
+    /// XXH64 of the order's id; zero for none.
+    pub order: u64,
+}
+
+/// An event of a session that has an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionEvent {
+    /// User's number within the bucket, by first appearance in its shard.
+    pub user: u32,
+    /// When.
+    pub time: Stamp,
+    /// XXH64 of the session's id; zero for none.
+    pub session: u64,
 }
 
 /// The events of one bucket of users that one reader met, in no particular order.
@@ -33,8 +55,10 @@ pub struct BucketRows {
     pub rows: Vec<Row>,
     /// XXH64 of each event's id, parallel to `rows` (zero for a null id); empty when events have no ids.
     pub event_hashes: Vec<u64>,
-    /// Amounts of the events that have one.
-    pub amounts: Vec<Amount>,
+    /// Details of purchases and refunds that have any, of carts of more than one piece, of removals that say how many.
+    pub details: Vec<Detail>,
+    /// The events' sessions, where the clickstream names them.
+    pub sessions: Vec<SessionEvent>,
 }
 
 /// What one reader found of one bucket: ids of its users and items, and the rows that speak of them by number.

@@ -14,11 +14,13 @@ use crate::{
 
 use super::{
     Observer, PipelineError,
+    campaigns::{CampaignInputs, make_campaigns},
     facts::{BuildOptions, Facts, Learned},
     inputs::checksums,
     lists::{ListStats, Sample, sample_every, write_recommendations},
     number_items,
     observer::Stages,
+    people::{self, People},
     seal::{Built, Circumstances, seal},
     stages::{
         Assembly, Buckets, Instants, Shelf, assemble_buckets, catalogue, train_and_save, users_of, write_item_lists,
@@ -50,8 +52,11 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         // It is read after the events; that it is missing should not wait so long.
         storage.list(std::slice::from_ref(path), &[".parquet", ".csv"]).map_err(CatalogError::from)?;
     }
+    let customers = people::read(config, &storage, &mut stages)?;
     let scan = read(config, &kinds, &storage, options, &mut stages)?;
-    let inputs = stages.run("checksum inputs", None, "bytes", |_| checksums(config, &storage, &scan.objects))?;
+    let mut inputs = stages.run("checksum inputs", None, "bytes", |_| checksums(config, &storage, &scan.objects))?;
+    let people = People::new(Some(&scan), customers.as_ref());
+    people.add_to(&mut inputs);
     let (shards, scan) = scan.split();
     let (all_items, item_places) = number_items(&shards);
     let (all_catalog, catalog_report) = catalogue(config, &storage, &all_items, &mut stages)?;
@@ -63,11 +68,23 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         assemble_buckets(config, cells, &all_items, &all_catalog, item_facts, &scan.counts, &mut stages)?;
     drop((all_catalog, all_items, item_places));
 
-    let trained = train_and_save(config, &writer, &interactions, catalog, &mut stages)?;
+    let trained = train_and_save(config, &writer, &interactions, catalog, None, &mut stages)?;
     let shelf = Shelf::new(config, &trained.items)?;
     let example_users = users_of(&examples, &interactions);
     let lists = recommend(config, &writer, &trained.model, &shelf, &interactions, &example_users, &mut stages)?;
-    let item_lists = write_item_lists(config, &writer, &trained, &shelf, &interactions, gathered, &mut stages)?;
+    let item_lists = write_item_lists(config, &writer, &trained, &shelf, &interactions, gathered, None, &mut stages)?;
+    let campaigns = CampaignInputs {
+        config,
+        storage: &storage,
+        root: &root,
+        run: &writer,
+        kinds: &kinds,
+        as_of: scan.as_of,
+        items: &trained.items,
+        model: &trained.model,
+        customers: customers.as_ref(),
+    };
+    let campaigns = make_campaigns(&campaigns, &mut stages)?;
     let facts = Facts {
         options: options.clone(),
         kinds,
@@ -75,10 +92,12 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         inputs,
         as_of: scan.as_of,
         left_out,
-        learned: Learned::new(&interactions, assembled, trained.losses, &shelf, item_lists),
+        learned: Learned::new(&interactions, assembled, (trained.losses, trained.n_sampled_users), &shelf, item_lists),
         items: trained.items,
         catalog_report,
+        people,
         lists,
+        campaigns,
         examples,
     };
     seal(config, writer, &facts, stages, Circumstances::default())

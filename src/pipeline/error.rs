@@ -6,8 +6,10 @@ use thiserror::Error;
 
 use crate::{
     artifacts::ArtifactError,
+    campaigns::CampaignError,
     catalog::CatalogError,
     cluster::ClusterError,
+    customers::CustomersError,
     events::{Counts, EventsError, Reason},
     exchange::ExchangeError,
     model::ModelError,
@@ -30,6 +32,9 @@ pub enum PipelineError {
     /// Reading the catalogue.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// Reading customers.
+    #[error(transparent)]
+    Customers(#[from] CustomersError),
     /// Reading bytes.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -39,6 +44,9 @@ pub enum PipelineError {
     /// Recommending.
     #[error("making lists: {0}")]
     Recommend(#[from] RecommendError),
+    /// Campaigns.
+    #[error(transparent)]
+    Campaign(#[from] CampaignError),
     /// The run directory.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -124,6 +132,7 @@ impl PipelineError {
         match self {
             Self::Events(error) => error.hint(),
             Self::Catalog(error) => error.hint().map(str::to_owned),
+            Self::Customers(error) => error.hint(),
             Self::Storage(error) => error.hint().map(str::to_owned),
             Self::Cluster(error) => error.hint(),
             Self::Artifact(ArtifactError::RunExists { path, .. }) if path.starts_with("s3:") => {

@@ -14,9 +14,11 @@ use crate::{
 };
 
 use super::{
+    campaigns::CampaignsDone,
     history::Example,
     inputs::Inputs,
     lists::{ListStats, SimilarList},
+    people::People,
 };
 
 /// What a build needs besides its config.
@@ -42,6 +44,8 @@ pub(super) struct Learned {
     pub(super) assembled: Assembled,
     pub(super) n_users: usize,
     pub(super) n_training_users: usize,
+    /// How many of them trained, where memory did not allow all.
+    pub(super) n_sampled_users: Option<usize>,
     pub(super) n_cells: usize,
     /// Users by their number of cells.
     pub(super) users_by_cells: BTreeMap<u64, u64>,
@@ -76,7 +80,10 @@ pub(super) struct Facts {
     pub(super) left_out: LeftOut,
     pub(super) items: ItemTable,
     pub(super) catalog_report: CatalogReport,
+    /// Customers, and tables of read replicas.
+    pub(super) people: People,
     pub(super) learned: Learned,
     pub(super) lists: ListStats,
+    pub(super) campaigns: CampaignsDone,
     pub(super) examples: Vec<Example>,
 }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     artifacts::{InputContent, InputObserved},
     config::Config,
+    customers::CUSTOMER_FILES,
     storage::{ObjectInfo, Storage, StorageError},
 };
 
@@ -32,6 +33,14 @@ pub(super) fn checksums(
     if let Some(path) = &config.catalog.path {
         let catalog = storage.list(std::slice::from_ref(path), &[".parquet", ".csv"])?;
         objects.extend(catalog.into_iter().map(|object| ("catalog", object)));
+    }
+    if let Some(path) = config.campaigns.earlier_catalog.as_ref().filter(|_| !config.campaign.is_empty()) {
+        let catalog = storage.list(std::slice::from_ref(path), &[".parquet", ".csv"])?;
+        objects.extend(catalog.into_iter().map(|object| ("earlier_catalog", object)));
+    }
+    if !config.customers.paths.is_empty() {
+        let customers = storage.list(&config.customers.paths, &CUSTOMER_FILES)?;
+        objects.extend(customers.into_iter().map(|object| ("customers", object)));
     }
     let observed: Vec<InputObserved> = objects
         .par_iter()

@@ -3,6 +3,8 @@
 use jiff::civil::{Date, date};
 use serde::{Deserialize, Serialize};
 
+use super::planted::MIN_DAYS;
+
 /// How pages are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -102,6 +104,15 @@ pub struct Config {
     pub rows_per_row_group: u32,
     /// Rows of one file of events; a busier day has several. It rounds down to whole row groups, at least one.
     pub rows_per_file: u32,
+
+    /// Planted shoppers of each kind, in files of their own under `planted/`, for testing campaigns: they leave a cart, lapse,
+    /// run out of something, or nearly do. 0 plants none, at most 9,999; needs 60 days.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub planted: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl Default for Config {
@@ -143,6 +154,7 @@ impl Default for Config {
             compression: Compression::Snappy,
             rows_per_row_group: 262_144,
             rows_per_file: 1_048_576,
+            planted: 0,
         }
     }
 }
@@ -209,7 +221,12 @@ impl Config {
         real("duplicate_rate", self.duplicate_rate, 0.0, 0.2)?;
         real("future_rate", self.future_rate, 0.0, 0.2)?;
         whole("rows_per_row_group", self.rows_per_row_group.into(), 1_000, 1_000_000)?;
-        whole("rows_per_file", self.rows_per_file.into(), 1_000, u32::MAX.into())
+        whole("rows_per_file", self.rows_per_file.into(), 1_000, u32::MAX.into())?;
+        whole("planted", self.planted.into(), 0, 9_999)?;
+        if self.planted > 0 && self.days < MIN_DAYS {
+            return Err(format!("{prefix}planted needs {prefix}days of {MIN_DAYS} or more, is {}", self.days));
+        }
+        Ok(())
     }
 
     /// Bots among the shoppers; at least one shopper is human.

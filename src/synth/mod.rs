@@ -12,7 +12,7 @@
 //! shop       one row group                      summary                 counts
 //! plan       rows by day and row group          sessions, dirt          what happens, what goes wrong
 //! taste      who likes what                     items, users, calendar  what, who, when
-//! wanted     what a perfect model would say
+//! wanted     what a perfect model would say    planted                 people whom campaigns must find
 //! alias, random, arithmetic, words              tools
 //! ```
 
@@ -26,6 +26,7 @@ mod error;
 mod items;
 mod pages;
 mod plan;
+mod planted;
 mod random;
 mod sessions;
 mod shop;
@@ -40,6 +41,7 @@ mod write;
 pub use self::{
     config::{Compression, Config},
     error::SynthError,
+    planted::{Written, planted_orders},
     shop::{FavouriteCategory, Shop},
     summary::{DirtyRows, Summary, TruthSummary},
     write::{Progress, generate},

@@ -16,6 +16,7 @@ use super::{
     config::Config,
     error::SynthError,
     plan::{GroupPlan, Plan},
+    planted,
     shop::{GroupLog, Shop},
     summary::{Counts, Summary},
     table::{Encoded, Schema, TableFile, failed, hidden, io},
@@ -40,7 +41,7 @@ const SMALL_GROUP: u32 = 131_072;
 ///
 /// Writes `events/dt=YYYY-MM-DD/part-NNNN.parquet`, `catalog.parquet`, `customers.parquet`, `orders.parquet`,
 /// `truth.parquet`, `truth_items.parquet` and last `synth.json` (the config and the summary). Files of the same names are replaced.
-/// `progress` is called after each row group of events, from any thread.
+/// With planted shoppers it writes `planted/`, too. `progress` is called after each row group of events, from any thread.
 ///
 /// Errors: a config that cannot be; an `events/` that holds Parquet files which this shop does not replace; a file
 /// that cannot be written. A file is only there under its name when it is whole.
@@ -63,6 +64,9 @@ pub fn generate(config: &Config, out: &Path, progress: &(dyn Fn(Progress) + Sync
     bytes += writer.table(&out.join("truth.parquet"), &writer.schemas.truth, n_users, columns::truth)?;
     bytes += writer.truth_items(&out.join("truth_items.parquet"))?;
     let (counts, event_bytes) = writer.events_and_orders(&files, &out.join("orders.parquet"), progress)?;
+    if config.planted > 0 {
+        planted::write(&shop, out)?;
+    }
     let summary = counts.summary(&shop, files.len() as u64 + 5, bytes + event_bytes);
     write_json(&out.join("synth.json"), config, &summary)?;
     Ok(summary)

@@ -311,7 +311,7 @@ fn full_disk() {
         println!("SKIPPED: full_disk needs to mount a tmpfs, and may not");
         return;
     };
-    let few = ["--set", "interactions.n_buckets=4", "--model", "popularity", "--runs"];
+    let few = ["--set", "interactions.n_buckets=1", "--model", "popularity", "--runs"];
     refused!("full_disk", build(here.path(), &[&few[..], &["tiny/runs"]].concat()), here);
     assert_eq!(
         fs::read_dir(here.path().join("tiny/runs"))

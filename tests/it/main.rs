@@ -8,6 +8,8 @@
 
 mod bad_input;
 mod build;
+mod campaigns;
+mod customers;
 mod emr;
 mod evaluate;
 mod faults;
@@ -16,6 +18,7 @@ mod ingest;
 mod item_lists;
 mod kill;
 mod mutated_input;
+mod profiles;
 mod publish_sql;
 mod readers;
 mod report;

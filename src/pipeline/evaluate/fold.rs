@@ -229,6 +229,7 @@ impl Reading<'_> {
             since: plan.since,
             decay: &self.decay,
             trend: None,
+            sessions_by_id: false,
         };
         let pairs = aggregate(train, &aggregation);
         let mut out = BucketTest::default();

@@ -54,6 +54,7 @@ impl<'a> Buckets<'a> {
             as_of: instants.as_of,
             n_examples: config.build.example_users,
             examples: Mutex::default(),
+            buyers: Mutex::default(),
         };
         Self { config, kinds, instants, decay: Decay::new(), writer, facts: ItemFacts::new(all_items.len()) }
     }
@@ -87,6 +88,7 @@ impl<'a> Buckets<'a> {
             since,
             decay: &self.decay,
             trend: as_of.map(|as_of| TrendWindows::new(as_of, trending.days, trending.baseline_days)),
+            sessions_by_id: self.config.events.has_session_column(),
         };
         stages.run("aggregate", Some(n_events), "events", |_| {
             let on_bucket = |bucket, pairs: &_| {
@@ -97,7 +99,9 @@ impl<'a> Buckets<'a> {
                 self.writer.write(bucket, pairs)
             };
             let keep_times = self.config.model.needs_times();
-            aggregate_buckets(shards, item_places, &aggregation, keep_times, &on_bucket).map(|done| (done, n_events))
+            let done = aggregate_buckets(shards, item_places, &aggregation, keep_times, &on_bucket)?;
+            self.writer.complete_profiles()?;
+            Ok::<_, PipelineError>((done, n_events))
         })
     }
 

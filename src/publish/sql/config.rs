@@ -2,22 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::publish::Section;
-
-/// How the way to a server is protected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Tls {
-    /// `verify-full` over the network; none within this machine (loopback address or unix socket).
-    #[default]
-    Auto,
-    /// The server's certificate must lead to a known authority and name the configured host.
-    VerifyFull,
-    /// None; only within this machine.
-    Disable,
-    /// None, over the network too: password and rows travel in the clear.
-    DisableAnywhere,
-}
+pub use crate::sql::Tls;
+use crate::{publish::Section, sql::Login};
 
 /// `[publish.postgres]`: a Postgres server (14 or newer).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,76 +198,6 @@ impl MySqlConfig {
             return format!("{} database {}", self.host, self.database);
         }
         format!("{}:{}/{}", self.host, self.port, self.database)
-    }
-}
-
-/// How to reach a server and log in.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Login<'a> {
-    pub(super) host: &'a str,
-    pub(super) port: u16,
-    pub(super) database: &'a str,
-    pub(super) user: &'a str,
-    pub(super) password_env: Option<&'a str>,
-    pub(super) password_file: Option<&'a str>,
-    pub(super) secret_arn: Option<&'a str>,
-    pub(super) iam: bool,
-    pub(super) region: Option<&'a str>,
-    pub(super) tls: Tls,
-    pub(super) ca_file: Option<&'a str>,
-}
-
-impl Login<'_> {
-    /// Whether nothing leaves this machine. Only addresses count: what `localhost` means is for a file to say.
-    pub(super) fn is_local(&self) -> bool {
-        self.is_socket() || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    }
-
-    /// Whether the host is a path of the file system.
-    pub(super) fn is_socket(&self) -> bool {
-        self.host.starts_with('/')
-    }
-
-    /// Whether the certificate is checked; otherwise there is none.
-    pub(super) fn verifies(&self) -> bool {
-        match self.tls {
-            Tls::Auto => !self.is_local(),
-            Tls::VerifyFull => true,
-            Tls::Disable | Tls::DisableAnywhere => false,
-        }
-    }
-
-    fn check(&self, path: &str) -> Result<(), String> {
-        for (key, value) in [("host", self.host), ("database", self.database), ("user", self.user)] {
-            if value.is_empty() || value.contains('\0') {
-                return Err(format!("{path}.{key} must not be empty"));
-            }
-        }
-        if self.port == 0 {
-            return Err(format!("{path}.port must be 1 to 65535, is 0"));
-        }
-        let sources = [self.password_env.is_some(), self.password_file.is_some(), self.secret_arn.is_some(), self.iam];
-        if sources.iter().filter(|there| **there).count() > 1 {
-            return Err(format!(
-                "of {path}.password_env, password_file, secret_arn and iam only one may say where the password is"
-            ));
-        }
-        if self.tls == Tls::Disable && !self.is_local() {
-            return Err(format!(
-                "{path}.tls must not be disable for {}, which is no loopback address (127.0.0.1, ::1) and no unix socket; \
-                 disable-anywhere sends password and rows in the clear",
-                self.host
-            ));
-        }
-        if self.tls == Tls::VerifyFull && self.is_socket() {
-            return Err(format!("{path}.tls must not be verify-full for a unix socket, which has no host name"));
-        }
-        if self.iam && !self.verifies() {
-            return Err(format!(
-                "{path}.iam needs {path}.tls = \"verify-full\": a token sent in the clear is anybody's"
-            ));
-        }
-        Ok(())
     }
 }
 

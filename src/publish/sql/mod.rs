@@ -8,12 +8,9 @@
 //! lets go of when the session ends, however it ends.
 
 mod config;
-mod endpoint;
 mod mysql;
 mod outcome;
-mod password;
 mod postgres;
-mod secret;
 mod session;
 mod storable;
 

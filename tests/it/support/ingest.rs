@@ -85,6 +85,7 @@ pub(crate) fn ingest_on(config: &Config, n_threads: usize) -> Result<Ingested, E
             since: scan.since,
             decay: &decay,
             trend: None,
+            sessions_by_id: false,
         };
         let (cells, left_out) = aggregate_buckets::<EventsError>(shards, &places, &ctx, false, &|_, _| Ok(()))?;
         let (matrix, assembled) = assemble(cells, &all_items, &config.interactions);

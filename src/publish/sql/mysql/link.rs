@@ -7,10 +7,13 @@ use tokio::time::timeout;
 use xxhash_rust::xxh64::xxh64;
 
 use super::{
-    super::{config::MySqlConfig, endpoint, password::Access, session::Store},
+    super::{config::MySqlConfig, session::Store},
     schema::migrate,
 };
-use crate::publish::{PublishError, RunSequence};
+use crate::{
+    publish::{PublishError, RunSequence},
+    sql::{Access, endpoint},
+};
 
 /// How long a session that ended may take to let go of its locks.
 const LET_GO: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(60), Duration::from_millis(120)];

@@ -7,10 +7,13 @@ use tokio::time::timeout;
 use xxhash_rust::xxh64::xxh64;
 
 use super::{
-    super::{config::PostgresConfig, endpoint, password::Access, session::Store},
+    super::{config::PostgresConfig, session::Store},
     schema::{Names, migrate},
 };
-use crate::publish::{PublishError, RunSequence};
+use crate::{
+    publish::{PublishError, RunSequence},
+    sql::{Access, endpoint},
+};
 
 /// How long a writer waits for another one's transaction; those take a fraction of a second.
 const LOCK_TIMEOUT: &str = "60s";

@@ -8,16 +8,16 @@ use sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
 };
 
-use super::{config::Login, password::Access};
+use super::{login::Login, password::Access};
 
 /// How long a server may take to answer a connection attempt, TLS and login included.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What stands in the server's list of connections.
 const APPLICATION: &str = concat!("nightshelf ", env!("CARGO_PKG_VERSION"));
 
 /// Options of a Postgres connection.
-pub(super) fn postgres(login: &Login<'_>, access: &Access) -> PgConnectOptions {
+pub(crate) fn postgres(login: &Login<'_>, access: &Access) -> PgConnectOptions {
     let mode = if login.verifies() { PgSslMode::VerifyFull } else { PgSslMode::Disable };
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(login.host)
@@ -39,7 +39,7 @@ pub(super) fn postgres(login: &Login<'_>, access: &Access) -> PgConnectOptions {
 }
 
 /// Options of a MySQL connection.
-pub(super) fn mysql(login: &Login<'_>, access: &Access) -> MySqlConnectOptions {
+pub(crate) fn mysql(login: &Login<'_>, access: &Access) -> MySqlConnectOptions {
     let mode = if login.verifies() { MySqlSslMode::VerifyIdentity } else { MySqlSslMode::Disabled };
     let mut options = MySqlConnectOptions::new()
         .host(login.host)

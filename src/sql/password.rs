@@ -9,11 +9,11 @@ use aws_sigv4::{
     sign::v4,
 };
 
-use super::{config::Login, secret::Secret};
+use super::{login::Login, secret::Secret};
 
 /// Why there is no password. What a secret holds is in no variant.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PasswordError {
+pub(crate) enum PasswordError {
     #[error("the variable {name} is not set or not text")]
     Variable { name: String },
     #[error("cannot read the password file {path}")]
@@ -46,16 +46,16 @@ pub(super) enum PasswordError {
 
 /// What to log in with.
 #[derive(Debug)]
-pub(super) struct Access {
+pub(crate) struct Access {
     /// Who, where the secret says so.
-    pub(super) user: Option<String>,
+    pub(crate) user: Option<String>,
     /// `None`: the server asks for none.
-    pub(super) password: Option<Secret>,
+    pub(crate) password: Option<Secret>,
 }
 
 impl Access {
     /// Asked anew for each connection: tokens last minutes, and secrets are rotated.
-    pub(super) async fn obtain(login: &Login<'_>) -> Result<Self, PasswordError> {
+    pub(crate) async fn obtain(login: &Login<'_>) -> Result<Self, PasswordError> {
         let own = |password: String| Ok(Self { user: None, password: Some(Secret::new(password)) });
         if let Some(name) = login.password_env {
             return own(std::env::var(name).map_err(|_| PasswordError::Variable { name: name.to_owned() })?);
@@ -176,7 +176,7 @@ fn percent_encoded(text: &str) -> String {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::publish::PostgresConfig;
+    use crate::sql::Tls;
 
     #[test]
     fn secrets_are_text_or_objects() {
@@ -202,14 +202,22 @@ mod tests {
     /// Against a SigV4 of its own, of HMAC-SHA-256 written out.
     #[test]
     fn a_token_is_a_presigned_connect() {
-        let config = PostgresConfig {
-            host: "shop.abc.eu-west-1.rds.amazonaws.com".into(),
-            user: "nightshelf publisher".into(),
-            ..Default::default()
+        let login = Login {
+            host: "shop.abc.eu-west-1.rds.amazonaws.com",
+            port: 5432,
+            database: "nightshelf",
+            user: "nightshelf publisher",
+            password_env: None,
+            password_file: None,
+            secret_arn: None,
+            iam: true,
+            region: None,
+            tls: Tls::Auto,
+            ca_file: None,
         };
         let credentials = Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI", Some("a/b+c=".into()), None, "test");
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160);
-        let token = token(&config.login(), "eu-west-1", credentials, now).unwrap();
+        let token = token(&login, "eu-west-1", credentials, now).unwrap();
         let (host, query) = token.split_once("/?").unwrap();
         assert_eq!(host, "shop.abc.eu-west-1.rds.amazonaws.com:5432");
         let (signatures, mut fields): (Vec<&str>, Vec<&str>) =
