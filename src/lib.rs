@@ -10,23 +10,27 @@
 //! fails on a breach.
 //!
 //! ```text
-//! 6  main.rs, cli                            parse, dispatch, print, exit code
-//! 5  pipeline                                the order of the work
-//! 4  events, customers, catalog, artifacts,
-//!    publish, report, synth, exchange        formats: every row that enters or leaves
-//! 3  storage, sql                            bytes in local files and S3 objects, rows of database servers
+//! 7  main.rs, cli                            parse, dispatch, print, exit code
+//! 6  pipeline                                the order of the work
+//! 5  events, customers, catalog, artifacts,
+//!    publish, report, synth, exchange,
+//!    cluster                                 formats: every row that enters or leaves
+//! 4  storage, sql                            bytes in local files and S3 objects, rows of database servers
+//! 3  campaigns                               pure
 //! 2  recommendations, evaluation, tuning     pure
 //! 1  interactions, model                     pure
-//! 0  ids, linalg                             pure
+//! 0  ids, linalg, retry                      pure
 //!    config, telemetry                       beside the stairs
 //! ```
 //!
-//! Floors 0 to 2 know no files, clocks, environment, AWS, SQL, tokio or printing. Folders of one
+//! Floors 0 to 3 know no files, clocks, environment, AWS, SQL, tokio or printing. Folders of one
 //! floor do not import one another, except that `model` reads the containers of `interactions`.
 
 pub mod artifacts;
+pub mod campaigns;
 pub mod catalog;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod customers;
 pub mod evaluation;
@@ -40,6 +44,7 @@ pub mod pipeline;
 pub mod publish;
 pub mod recommendations;
 pub mod report;
+pub mod retry;
 pub mod sql;
 pub mod storage;
 pub mod synth;

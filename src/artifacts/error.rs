@@ -135,7 +135,7 @@ pub enum ArtifactError {
 
 impl ArtifactError {
     /// Wraps an I/O error with what was attempted on what.
-    pub(super) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { doing, path, source }
     }

@@ -46,11 +46,15 @@ fn schema(kinds: &[&str]) -> Schema {
         Field::new("excluded", DataType::Boolean, false),
     ];
     fields.extend(kinds.iter().map(|kind| Field::new(format!("n_{kind}"), DataType::UInt32, false)));
+    fields.push(Field::new("first_purchase_at", instant_type(), true));
+    fields.push(Field::new("last_purchase_at", instant_type(), true));
+    fields.push(Field::new("purchase_days", DataType::UInt32, false));
     Schema::new(fields)
 }
 
-/// Writes the pairs of a bucket: `user_id`, `item_id`, `weight`, `last_at` (null without times), `excluded`, and `n_<type>`
-/// for each event type. Pairs at or below zero are written, too: refunds ate them up.
+/// Writes the pairs of a bucket: `user_id`, `item_id`, `weight`, `last_at` (null without times), `excluded`, `n_<type>`
+/// for each event type, `first_purchase_at`, `last_purchase_at` (null where nothing was bought, or without times) and
+/// `purchase_days` (distinct days with a purchase). Pairs at or below zero are written, too: refunds ate them up.
 ///
 /// # Errors
 /// When the disk refuses.
@@ -120,6 +124,10 @@ fn batch(
         let counts = range.clone().map(|at| pairs.counts[at * n_kinds + kind]);
         columns.push(Arc::new(UInt32Array::from_iter_values(counts)));
     }
+    let bought = || range.clone().map(|at| pairs.purchases.get(at).copied().unwrap_or_default());
+    columns.push(instants(bought().map(|bought| (bought.days > 0).then_some(bought.first))));
+    columns.push(instants(bought().map(|bought| (bought.days > 0).then_some(bought.last))));
+    columns.push(Arc::new(UInt32Array::from_iter_values(bought().map(|bought| bought.days))));
     RecordBatch::try_new(Arc::clone(schema), columns)
 }
 

@@ -82,6 +82,10 @@ pub fn write_items(file: HashingFile, table: &ItemTable) -> Result<FileEntry, Ar
     rows.finish()
 }
 
+/// The file of the shop's whole assortment, that of the catalogue included, in runs with campaigns: what later runs
+/// compare prices and availability with.
+pub const ASSORTMENT: &str = "assortment/items.parquet";
+
 impl Run {
     /// Reads the items of the run.
     ///
@@ -89,6 +93,14 @@ impl Run {
     /// When the file is absent or damaged.
     pub fn items(&self) -> Result<ItemTable, ArtifactError> {
         read_items(self, ITEMS)
+    }
+
+    /// Reads the assortment, `None` where the run has none.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn assortment(&self) -> Result<Option<ItemTable>, ArtifactError> {
+        self.manifest().file(ASSORTMENT).map(|_| read_items(self, ASSORTMENT)).transpose()
     }
 }
 

@@ -62,11 +62,7 @@ impl Run {
     /// # Errors
     /// When the file is absent, damaged, or holds another kind of list.
     pub fn list_reader(&self, kind: ListKind, path: &str) -> Result<ListReader, ArtifactError> {
-        let bytes = self.read(path)?;
-        let path = self.path().join(path);
-        let footer = footer(&path, &bytes, kind)?;
-        let reader = builder(&path, bytes, &footer, |builder| builder)?;
-        Ok(ListReader { path, kind, reader })
+        ListReader::open(self.path().join(path), kind, self.read(path)?)
     }
 
     /// Hands all lists of a file to `each`, batch by batch, in the order of the file.
@@ -148,6 +144,16 @@ impl Run {
 }
 
 impl ListReader {
+    /// Reads lists from the bytes of a file; `path` is its name in messages.
+    ///
+    /// # Errors
+    /// When the bytes are damaged, or hold another kind of list.
+    pub fn open(path: PathBuf, kind: ListKind, bytes: Bytes) -> Result<Self, ArtifactError> {
+        let footer = footer(&path, &bytes, kind)?;
+        let reader = builder(&path, bytes, &footer, |builder| builder)?;
+        Ok(Self { path, kind, reader })
+    }
+
     /// The next batch, `None` at the end.
     ///
     /// # Errors

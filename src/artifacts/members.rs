@@ -33,7 +33,7 @@ const MAX_NAME_CHARS: usize = 128;
 
 /// The columns, with text as `text`: user_id, rank, score, items: list<struct<item_id, score>>, arm, reason, variables
 /// (a JSON object).
-fn schema(text: &DataType) -> Schema {
+pub(super) fn schema(text: &DataType) -> Schema {
     Schema::new(vec![
         Field::new("user_id", text.clone(), false),
         Field::new("rank", DataType::UInt32, false),
@@ -82,7 +82,7 @@ pub struct MemberWriter {
 
 /// A member on its way to the encoder.
 #[derive(Debug)]
-struct Pending {
+pub(super) struct Pending {
     user: String,
     rank: u32,
     score: f32,
@@ -90,6 +90,21 @@ struct Pending {
     arm: Arm,
     reason: String,
     variables: String,
+}
+
+impl Pending {
+    pub(super) fn of(member: &MemberRow<'_, '_>) -> Self {
+        let items = member.list.items.iter().map(|&item| item.to_owned()).zip(member.list.scores.iter().copied());
+        Self {
+            user: member.list.key.to_owned(),
+            rank: member.rank,
+            score: member.score,
+            items: items.collect(),
+            arm: member.arm,
+            reason: member.reason.to_owned(),
+            variables: member.variables.to_owned(),
+        }
+    }
 }
 
 impl MemberWriter {
@@ -121,16 +136,7 @@ impl MemberWriter {
             if let Some(fault) = fault_of(&member) {
                 return Err(self.refused(format!("user_id `{}`: {fault}", member.list.key)));
             }
-            let items = member.list.items.iter().map(|&item| item.to_owned()).zip(member.list.scores.iter().copied());
-            self.pending.push(Pending {
-                user: member.list.key.to_owned(),
-                rank: member.rank,
-                score: member.score,
-                items: items.collect(),
-                arm: member.arm,
-                reason: member.reason.to_owned(),
-                variables: member.variables.to_owned(),
-            });
+            self.pending.push(Pending::of(&member));
             if self.pending.len() == CHUNK_MEMBERS {
                 self.flush()?;
             }
@@ -174,7 +180,7 @@ fn fault_of(member: &MemberRow<'_, '_>) -> Option<String> {
     }
 }
 
-fn encode(schema: &SchemaRef, members: &[Pending]) -> Result<RecordBatch, ArrowError> {
+pub(super) fn encode(schema: &SchemaRef, members: &[Pending]) -> Result<RecordBatch, ArrowError> {
     let text = |of: fn(&Pending) -> &str| strings(&members.iter().map(of).collect::<Vec<_>>());
     let entries = || members.iter().flat_map(|member| &member.items);
     let items = strings(&entries().map(|(item, _)| item.as_str()).collect::<Vec<_>>())?;

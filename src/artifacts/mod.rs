@@ -12,6 +12,7 @@
 //!
 //! On S3 there is no rename: see `remote/`. What the tasks of a distributed build leave for one another: see `work/`.
 
+mod campaigns;
 mod diff;
 mod error;
 mod files;
@@ -39,12 +40,16 @@ mod trial_journal;
 mod verify;
 mod work;
 
+pub use campaigns::{
+    CONTACTS, ContactRow, ExportFormat, FileBytes, MemberExport, STEPS, SpillReader, SpillWriter, SpilledRow, StepRow,
+    UserFiles, UserIndex, Wanted, read_contacts, read_steps, read_user_ids, read_users, write_contacts, write_steps,
+};
 pub use diff::{CountChange, DiffOptions, ItemMove, ListDiff, RunDiff, UserMove, ValueChange, diff};
 pub use error::ArtifactError;
 pub use files::{ReadFiles, WriteFiles};
 pub use hashing::{FileEntry, HashingFile};
 pub use history::{HistoryPair, INTERACTIONS, UserHistory, write_history};
-pub use items::{ITEMS, ItemTable, read_items, write_items};
+pub use items::{ASSORTMENT, ITEMS, ItemTable, read_items, write_items};
 pub use list_format::bucket_path;
 pub use list_reader::{FoundList, ListReader, ListTable};
 pub use list_writer::ListWriter;

@@ -7,6 +7,13 @@ use polars::prelude::*;
 use super::{CatalogError, CatalogReport, values};
 use crate::{ids::IdTable, recommendations::Catalog};
 
+/// The ids that a file's table lists.
+pub(super) fn ids(uri: &str, table: &DataFrame) -> Result<Vec<String>, CatalogError> {
+    let failed = |source| CatalogError::Decode { uri: uri.to_owned(), source };
+    let ids = table.column("item_id").and_then(|column| column.str()).map_err(failed)?;
+    Ok(ids.iter().flatten().filter(|id| !id.is_empty()).map(str::to_owned).collect())
+}
+
 /// Gathers rows; the first of an item counts.
 pub(super) struct Aligner<'a> {
     items: &'a IdTable,

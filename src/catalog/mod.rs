@@ -88,5 +88,38 @@ pub fn read_catalog(
     Ok((catalog, report))
 }
 
+/// Reads the whole catalogue: its items and those of `more`, ascending, with what the catalogue says of them.
+///
+/// Returns: `more` alone, with [`Catalog::absent`], when the config names no catalogue.
+///
+/// # Errors
+/// As [`read_catalog`].
+pub fn read_listing(
+    config: &CatalogConfig,
+    storage: &Storage,
+    more: &IdTable,
+) -> Result<(IdTable, Catalog), CatalogError> {
+    let Some(path) = &config.path else {
+        return Ok((more.clone(), Catalog::absent(more.len())));
+    };
+    let mut tables = Vec::new();
+    let mut ids: Vec<String> = more.iter().map(str::to_owned).collect();
+    for object in storage.list(std::slice::from_ref(path), SUFFIXES)? {
+        let bytes = storage.open(&object)?.read_all()?;
+        let table = frame::read(&object.uri, &bytes, &config.columns)?;
+        ids.extend(align::ids(&object.uri, &table)?);
+        tables.push((object.uri, table));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    let items: IdTable = ids.iter().map(String::as_str).collect();
+    let mut aligned = align::Aligner::new(&items);
+    for (uri, table) in &tables {
+        aligned.add(uri, table)?;
+    }
+    let (catalog, _) = aligned.finish();
+    Ok((items, catalog))
+}
+
 #[cfg(test)]
 mod tests;

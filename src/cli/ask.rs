@@ -20,7 +20,7 @@ pub(super) fn runs_root(source: &RunSource) -> anyhow::Result<RunsRoot> {
     Ok(pipeline::runs_root(&config, &Storage::new(config.s3.clone()))?)
 }
 
-fn open(source: &RunSource, run: &str) -> anyhow::Result<Run> {
+pub(super) fn open(source: &RunSource, run: &str) -> anyhow::Result<Run> {
     Ok(open_run(&runs_root(source)?, run).map_err(PipelineError::from)?)
 }
 

@@ -119,7 +119,10 @@ fn text(summary: &Summary, published: &[Published]) -> String {
         format!("{} of {} users and {} items", n(summary.interactions), n(summary.users), n(summary.items)),
     ));
     let loss = summary.loss.map_or_else(String::new, |loss| format!(", loss {loss:.6e}"));
-    rows.push(("model", format!("{}{loss}", summary.model)));
+    let sampled = summary.sampled_users.map_or_else(String::new, |sampled| {
+        format!(", trained on {} of {} users", n(sampled), n(summary.training_users))
+    });
+    rows.push(("model", format!("{}{loss}{sampled}", summary.model)));
     let n_lists: u64 = summary.lists.values().sum();
     let lists = format!("{} of up to {} items", n(n_lists), summary.k);
     rows.push(("lists", join(&lists, &parts(&summary.lists))));
@@ -135,6 +138,12 @@ fn text(summary: &Summary, published: &[Published]) -> String {
     };
     rows.push(("together", format!("{lists} lists, from {baskets} baskets{too_large}")));
     rows.push(("trending", format!("{} lists", n(summary.trending_lists))));
+    for campaign in &summary.campaigns {
+        let funnel = &campaign.funnel;
+        let held = if funnel.holdout == 0 { String::new() } else { format!(", {} held out", n(funnel.holdout)) };
+        let text = format!("{}: {} to write to{held}, of {} matched", campaign.name, n(funnel.send), n(funnel.matched));
+        rows.push(("campaign", text));
+    }
     for warning in &summary.warnings {
         rows.push(("warning", warning.clone()));
     }

@@ -128,9 +128,12 @@ fn anchor(config: &mut Config, directory: &Path) {
     config.orders.paths.iter_mut().for_each(anchored);
     config.customers.paths.iter_mut().for_each(anchored);
     config.catalog.path.iter_mut().for_each(anchored);
+    config.campaigns.earlier_catalog.iter_mut().for_each(anchored);
     anchored(&mut config.build.runs);
     config.build.scratch.iter_mut().for_each(anchored);
     anchored(&mut config.publish.sqlite.path);
+    config.emr.binary.iter_mut().for_each(anchored);
+    config.emr.jobs.iter_mut().for_each(anchored);
     for files in [
         [&mut config.publish.postgres.password_file, &mut config.publish.postgres.ca_file],
         [&mut config.publish.mysql.password_file, &mut config.publish.mysql.ca_file],
@@ -169,11 +172,19 @@ fn write_anchored(table: &mut Table, config: &Config) {
     if let Some(path) = &config.catalog.path {
         put(&["catalog", "path"], Value::String(path.clone()));
     }
+    if let Some(path) = &config.campaigns.earlier_catalog {
+        put(&["campaigns", "earlier_catalog"], Value::String(path.clone()));
+    }
     put(&["build", "runs"], Value::String(config.build.runs.clone()));
     if let Some(path) = &config.build.scratch {
         put(&["build", "scratch"], Value::String(path.clone()));
     }
     put(&["publish", "sqlite", "path"], Value::String(config.publish.sqlite.path.clone()));
+    for (key, path) in [("binary", &config.emr.binary), ("jobs", &config.emr.jobs)] {
+        if let Some(path) = path {
+            put(&["emr", key], Value::String(path.clone()));
+        }
+    }
     let (postgres, mysql) = (&config.publish.postgres, &config.publish.mysql);
     for (store, key, file) in [
         ("postgres", "password_file", &postgres.password_file),

@@ -15,7 +15,9 @@ pub use template::TEMPLATE;
 
 use crate::{
     artifacts::RunsRoot,
+    campaigns::{CampaignConfig, CampaignsConfig, ColumnType, Schema},
     catalog::CatalogConfig,
+    cluster::EmrConfig,
     customers::CustomersConfig,
     evaluation::EvaluationConfig,
     events::{EventsConfig, OrdersConfig, PurchaseSource, parse_instant},
@@ -49,6 +51,11 @@ pub struct Config {
     pub model: ModelConfig,
     /// Lists and rules.
     pub recommendations: RecommendConfig,
+    /// What holds for all campaigns.
+    pub campaigns: CampaignsConfig,
+    /// The campaigns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub campaign: Vec<CampaignConfig>,
     /// What `evaluate` measures, and on what.
     pub evaluation: EvaluationConfig,
     /// Where runs go.
@@ -57,6 +64,8 @@ pub struct Config {
     pub tune: TuneConfig,
     /// How S3 is reached.
     pub s3: S3Config,
+    /// How builds run on EMR.
+    pub emr: EmrConfig,
 }
 
 /// `[build]`: where the work happens.
@@ -105,6 +114,7 @@ impl Config {
         self.catalog.check("catalog")?;
         self.model.check("model")?;
         self.recommendations.check("recommendations")?;
+        self.check_campaigns(&kinds)?;
         self.evaluation.check("evaluation")?;
         for text in &self.evaluation.test_starts {
             parse_instant(text, false).map_err(|why| format!("evaluation.test_starts: {why}"))?;
@@ -116,7 +126,8 @@ impl Config {
         }
         self.publish.check("publish")?;
         self.tune.check("tune")?;
-        self.s3.check("s3")
+        self.s3.check("s3")?;
+        self.emr.check("emr")
     }
 
     /// The event types in the order of their names: the preset's where the config has none.
@@ -128,6 +139,52 @@ impl Config {
             kinds(&self.events.preset.event_types(), &self.interactions)
         } else {
             kinds(&self.event_types, &self.interactions)
+        }
+    }
+
+    /// The columns that conditions of campaigns may name: those of profiles, and of customers. Types of attributes are those
+    /// of the data.
+    #[must_use]
+    pub fn campaign_schema(&self, kinds: &[Kind]) -> Schema {
+        let mut schema = Schema::of_profiles(&kinds.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>());
+        if self.customers.is_set() {
+            for name in self.customers.column_names() {
+                let column_type = match name.as_str() {
+                    _ if self.customers.attributes.contains_key(&name) => ColumnType::Any,
+                    "user_id" | "locale" => ColumnType::Text,
+                    "created_at" => ColumnType::Instant,
+                    _ => ColumnType::Boolean,
+                };
+                schema.put(&name, column_type);
+            }
+        }
+        schema
+    }
+
+    fn check_campaigns(&self, kinds: &[Kind]) -> Result<(), String> {
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name.as_str()).collect();
+        let profiles = Schema::of_profiles(&names);
+        self.campaigns.check("campaigns", &self.campaign, &self.campaign_schema(kinds))?;
+        if self.campaign.is_empty() || !self.customers.is_set() {
+            return Ok(());
+        }
+        if let Some(name) = self.customers.attributes.keys().find(|name| profiles.get(name).is_some()) {
+            return Err(format!(
+                "customers.attributes.{name}: profiles have a column of that name, and conditions of campaigns see both; give it \
+                 another name"
+            ));
+        }
+        let channels = &self.customers.consent;
+        match self.campaign.iter().find(|campaign| !channels.contains_key(&campaign.channel)) {
+            None => Ok(()),
+            Some(campaign) => {
+                let known: Vec<&str> = channels.keys().map(String::as_str).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                Err(format!(
+                    "campaign.{}.channel is {}, and customers.consent has {known}: nobody could have agreed to it",
+                    campaign.name, campaign.channel
+                ))
+            }
         }
     }
 

@@ -52,12 +52,36 @@ pub struct BucketPairs {
     pub excluded: Vec<bool>,
     /// By pair: in which of the two windows of a trend it has an event; empty when there are none.
     pub activity: Vec<u8>,
+    /// By pair: when it was bought; empty when events carry no time.
+    pub purchases: Vec<PairPurchases>,
     /// What was bought at one go; empty when events carry no time.
     pub baskets: Baskets,
     /// One row a user.
     pub profiles: Profiles,
     /// What was left out.
     pub left_out: LeftOut,
+}
+
+/// When a user bought an item.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PairPurchases {
+    /// The first time; says nothing where `days` is 0.
+    pub first: Stamp,
+    /// The last time; says nothing where `days` is 0.
+    pub last: Stamp,
+    /// Distinct days (UTC) with a purchase; 0 for a pair that was never bought.
+    pub days: u32,
+}
+
+impl PairPurchases {
+    /// Takes in a purchase, not before the ones taken in already.
+    fn add(&mut self, time: Stamp) {
+        if self.days == 0 {
+            self.first = time;
+        }
+        self.days += u32::from(self.days == 0 || self.last.day() != time.day());
+        self.last = time;
+    }
 }
 
 /// Events and users that an aggregation left out, by reason.
@@ -349,8 +373,12 @@ fn push_pair(out: &mut BucketPairs, events: &[Event], ctx: &Aggregation<'_>) {
     let mut excluded = false;
     let mut day = u32::MAX;
     let mut room = f64::INFINITY;
+    let mut purchases = PairPurchases::default();
     for event in events {
         let kind = &ctx.kinds[event.kind as usize];
+        if kind.role == Role::Purchase {
+            purchases.add(event.time());
+        }
         out.counts[counts_from + event.kind as usize] += 1;
         let mut raw = kind.weight;
         if let Some(cap) = ctx.config.daily_cap
@@ -376,6 +404,9 @@ fn push_pair(out: &mut BucketPairs, events: &[Event], ctx: &Aggregation<'_>) {
     out.items.push(events[0].item());
     out.weights.push(weight);
     out.last.push(events[events.len() - 1].time());
+    if ctx.as_of.is_some() {
+        out.purchases.push(purchases);
+    }
     if let Some(trend) = ctx.trend {
         out.activity.push(events.iter().fold(0, |seen, event| seen | trend.of(event.time())));
     }

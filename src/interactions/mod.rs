@@ -19,7 +19,7 @@ mod split;
 mod time;
 mod trend;
 
-pub use aggregate::{Aggregation, BucketPairs, LeftOut, aggregate, window_start};
+pub use aggregate::{Aggregation, BucketPairs, LeftOut, PairPurchases, aggregate, window_start};
 pub use assemble::{Assembled, BucketCells, assemble, assemble_kept};
 pub use baskets::{Baskets, MAX_BASKET_ITEMS};
 pub use cart::{CartEntry, Carts};

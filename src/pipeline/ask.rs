@@ -221,7 +221,7 @@ fn ask(
 }
 
 /// The config that a run was built with, as far as it determines the result.
-fn config_of(run: &Run) -> Result<Config, PipelineError> {
+pub(super) fn config_of(run: &Run) -> Result<Config, PipelineError> {
     serde_json::from_value(run.manifest().content.config.clone())
         .map_err(|error| PipelineError::Config(format!("the config in the manifest of run {}: {error}", run.name())))
 }

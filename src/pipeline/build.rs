@@ -14,6 +14,7 @@ use crate::{
 
 use super::{
     Observer, PipelineError,
+    campaigns::{CampaignInputs, make_campaigns},
     facts::{BuildOptions, Facts, Learned},
     inputs::checksums,
     lists::{ListStats, Sample, sample_every, write_recommendations},
@@ -67,11 +68,23 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         assemble_buckets(config, cells, &all_items, &all_catalog, item_facts, &scan.counts, &mut stages)?;
     drop((all_catalog, all_items, item_places));
 
-    let trained = train_and_save(config, &writer, &interactions, catalog, &mut stages)?;
+    let trained = train_and_save(config, &writer, &interactions, catalog, None, &mut stages)?;
     let shelf = Shelf::new(config, &trained.items)?;
     let example_users = users_of(&examples, &interactions);
     let lists = recommend(config, &writer, &trained.model, &shelf, &interactions, &example_users, &mut stages)?;
-    let item_lists = write_item_lists(config, &writer, &trained, &shelf, &interactions, gathered, &mut stages)?;
+    let item_lists = write_item_lists(config, &writer, &trained, &shelf, &interactions, gathered, None, &mut stages)?;
+    let campaigns = CampaignInputs {
+        config,
+        storage: &storage,
+        root: &root,
+        run: &writer,
+        kinds: &kinds,
+        as_of: scan.as_of,
+        items: &trained.items,
+        model: &trained.model,
+        customers: customers.as_ref(),
+    };
+    let campaigns = make_campaigns(&campaigns, &mut stages)?;
     let facts = Facts {
         options: options.clone(),
         kinds,
@@ -79,11 +92,12 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         inputs,
         as_of: scan.as_of,
         left_out,
-        learned: Learned::new(&interactions, assembled, trained.losses, &shelf, item_lists),
+        learned: Learned::new(&interactions, assembled, (trained.losses, trained.n_sampled_users), &shelf, item_lists),
         items: trained.items,
         catalog_report,
         people,
         lists,
+        campaigns,
         examples,
     };
     seal(config, writer, &facts, stages, Circumstances::default())

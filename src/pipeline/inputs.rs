@@ -34,6 +34,10 @@ pub(super) fn checksums(
         let catalog = storage.list(std::slice::from_ref(path), &[".parquet", ".csv"])?;
         objects.extend(catalog.into_iter().map(|object| ("catalog", object)));
     }
+    if let Some(path) = config.campaigns.earlier_catalog.as_ref().filter(|_| !config.campaign.is_empty()) {
+        let catalog = storage.list(std::slice::from_ref(path), &[".parquet", ".csv"])?;
+        objects.extend(catalog.into_iter().map(|object| ("earlier_catalog", object)));
+    }
     if !config.customers.paths.is_empty() {
         let customers = storage.list(&config.customers.paths, &CUSTOMER_FILES)?;
         objects.extend(customers.into_iter().map(|object| ("customers", object)));

@@ -10,13 +10,13 @@ use crate::{
     events::Reason,
     interactions::{DAY, Stamp},
     report::{
-        Coverage, DaySeries, EventsByDay, ExampleAction, ExampleUser, FilterStep, Headline, Histogram, InputFile,
-        ListSource, ListSources, ListedItem, LongTail, LossPoint, RejectedReason, ReportData, RunInfo, Scores,
-        SimilarExample, Stage,
+        CampaignFunnel, CampaignSizes, Coverage, DaySeries, EventsByDay, ExampleAction, ExampleUser, FilterStep,
+        Headline, Histogram, InputFile, ListSource, ListSources, ListedItem, LongTail, LossPoint, RejectedReason,
+        ReportData, RunInfo, Scores, SimilarExample, Stage,
     },
 };
 
-use super::{facts::Facts, history::Example, lists::SimilarList, summary::Summary};
+use super::{campaigns::CampaignFacts, facts::Facts, history::Example, lists::SimilarList, summary::Summary};
 
 /// Bins of the score histograms.
 const SCORE_BINS: usize = 40;
@@ -85,8 +85,52 @@ pub(super) fn report_data(config: &Config, facts: &Facts, summary: &Summary, sta
         similar: beside(&facts.items, &facts.learned.lists.similar_examples),
         trending: facts.learned.lists.trending.iter().map(|&(item, score)| listed(&facts.items, item, score)).collect(),
         bought_together: beside(&facts.items, &facts.learned.lists.bought_together_examples),
+        campaigns: facts.campaigns.campaigns.iter().map(campaign_funnel).collect(),
+        campaign_overlap: facts
+            .campaigns
+            .overlap
+            .chunks(facts.campaigns.campaigns.len().max(1))
+            .map(<[u64]>::to_vec)
+            .collect(),
+        campaign_sizes: campaign_sizes(facts),
         config: toml::to_string_pretty(config).unwrap_or_default(),
     }
+}
+
+fn campaign_funnel(campaign: &CampaignFacts) -> CampaignFunnel {
+    let funnel = &campaign.funnel;
+    let steps = [
+        ("no consent", funnel.n_refused()),
+        ("nothing to write about", funnel.items),
+        ("capped", funnel.cap),
+        ("in other campaigns", funnel.priority),
+        ("beyond the size", funnel.size),
+        ("held out", funnel.holdout),
+        ("to write to", funnel.send),
+    ];
+    CampaignFunnel {
+        name: campaign.name.clone(),
+        kind: campaign.kind.clone(),
+        matched: funnel.matched,
+        steps: steps.into_iter().map(|(step, n)| (step.to_owned(), n)).collect(),
+    }
+}
+
+fn campaign_sizes(facts: &Facts) -> Vec<CampaignSizes> {
+    let (campaigns, earlier) = (&facts.campaigns.campaigns, &facts.campaigns.earlier_sizes);
+    if campaigns.is_empty() || earlier.is_empty() {
+        return Vec::new();
+    }
+    let mut sizes: Vec<CampaignSizes> = earlier
+        .iter()
+        .map(|run| CampaignSizes {
+            as_of: run.as_of.parse().ok(),
+            send: campaigns.iter().map(|campaign| run.send.get(&campaign.name).copied()).collect(),
+        })
+        .collect();
+    let send = campaigns.iter().map(|campaign| Some(campaign.funnel.send)).collect();
+    sizes.push(CampaignSizes { as_of: facts.as_of.and_then(instant), send });
+    sizes
 }
 
 /// One number a user.

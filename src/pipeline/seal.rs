@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Config keys that do not determine the result.
-pub(super) const OBSERVED_KEYS: [&str; 11] = [
+pub(super) const OBSERVED_KEYS: [&str; 13] = [
     "build",
     "events.paths",
     "orders.paths",
@@ -28,10 +28,12 @@ pub(super) const OBSERVED_KEYS: [&str; 11] = [
     "customers.paths",
     "customers.replica",
     "catalog.path",
+    "campaigns.earlier_catalog",
     "evaluation",
     "publish",
     "s3",
     "tune",
+    "emr",
 ];
 
 /// A finished build.
@@ -127,6 +129,9 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
             ("cells", facts.learned.n_cells as u64),
         ],
     );
+    if let Some(n) = facts.learned.n_sampled_users {
+        put("training_sample", vec![("users", n as u64)]);
+    }
     put("lists.by_source", facts.lists.by_source.iter().map(|(name, n)| (name.as_str(), *n)).collect());
     put(
         "lists",
@@ -142,23 +147,35 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
     for (table, entries) in facts.people.counts() {
         put(table, entries);
     }
+    for campaign in &facts.campaigns.campaigns {
+        counts.insert(format!("campaign.{}", campaign.name), campaign.funnel.counts());
+    }
     let losses: Vec<Value> = facts.learned.losses.iter().map(|(_, loss)| json!(loss)).collect();
     let model = config.model.kind.name();
+    let mut metrics = BTreeMap::new();
+    if !losses.is_empty() {
+        metrics.insert(format!("{model}.loss"), json!(losses));
+    }
+    let n_campaigns = facts.campaigns.campaigns.len();
+    if n_campaigns > 0 {
+        let rows: Vec<&[u64]> = facts.campaigns.overlap.chunks(n_campaigns).collect();
+        metrics.insert("campaigns.overlap".to_owned(), json!(rows));
+    }
     let content = Content {
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
         seed: config.model.als.seed,
         as_of: facts.as_of.and_then(|at| jiff::Timestamp::from_second(at.unix()).ok()).map(|at| at.to_string()),
         n_buckets: config.interactions.n_buckets,
         config: config_content,
-        inputs: facts.inputs.content.clone(),
+        inputs: facts.inputs.content.iter().chain(&facts.campaigns.inputs).cloned().collect(),
         counts,
-        metrics: if losses.is_empty() { BTreeMap::new() } else { [(format!("{model}.loss"), json!(losses))].into() },
+        metrics,
         ..Content::default()
     };
     let observed = Observed {
         n_threads: rayon::current_num_threads(),
         config: config_observed,
-        inputs: facts.inputs.observed.clone(),
+        inputs: facts.inputs.observed.iter().chain(&facts.campaigns.inputs_observed).cloned().collect(),
         notes: facts.people.notes(),
         ..Observed::default()
     };

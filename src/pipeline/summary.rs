@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{config::Config, report::Stage, telemetry::peak_memory_bytes};
 
-use super::facts::Facts;
+use super::{campaigns::CampaignFacts, facts::Facts};
 
 /// What a build did, in numbers.
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +31,9 @@ pub struct Summary {
     pub users: u64,
     /// Users that trained the model.
     pub training_users: u64,
+    /// How many of them trained, where the budget of memory did not allow all; everybody is folded in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled_users: Option<u64>,
     /// Items in the model.
     pub items: u64,
     /// Items that may be recommended.
@@ -61,6 +64,9 @@ pub struct Summary {
     pub bought_together_lists: u64,
     /// Trending lists.
     pub trending_lists: u64,
+    /// Campaigns, the highest priority first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub campaigns: Vec<CampaignFacts>,
     /// What to know before trusting the lists.
     pub warnings: Vec<String>,
     /// Seconds by stage.
@@ -106,6 +112,7 @@ pub(super) fn summary(config: &Config, facts: &Facts, stages: &[Stage]) -> Summa
         events: counts.by_kind.iter().map(|(kind, n)| (facts.kinds[*kind as usize].name.clone(), *n)).collect(),
         users: facts.learned.n_users as u64,
         training_users: facts.learned.n_training_users as u64,
+        sampled_users: facts.learned.n_sampled_users.map(|n| n as u64),
         items: facts.items.ids.len() as u64,
         eligible_items: facts.learned.n_eligible as u64,
         interactions: facts.learned.n_cells as u64,
@@ -121,6 +128,7 @@ pub(super) fn summary(config: &Config, facts: &Facts, stages: &[Stage]) -> Summa
         baskets_too_large: facts.learned.lists.baskets.n_too_large,
         bought_together_lists: facts.learned.lists.bought_together_counts.n_lists,
         trending_lists: facts.learned.lists.n_trending,
+        campaigns: facts.campaigns.campaigns.clone(),
         warnings: warnings(config, facts),
         timings_s: Vec::new(),
         seconds: stages.iter().map(|stage| stage.seconds).sum(),
@@ -130,6 +138,7 @@ pub(super) fn summary(config: &Config, facts: &Facts, stages: &[Stage]) -> Summa
 
 fn warnings(config: &Config, facts: &Facts) -> Vec<String> {
     let mut warnings: Vec<String> = facts.learned.warnings.clone();
+    warnings.extend(facts.campaigns.warnings.iter().cloned());
     let catalog = &facts.catalog_report;
     let mut say = |n: u64, text: String| {
         if n > 0 {

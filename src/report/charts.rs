@@ -4,6 +4,7 @@ use minijinja::Value;
 use serde::Serialize;
 
 use super::{
+    campaigns,
     data::{Coverage, Histogram, ListSource, ListSources, LongTail, LorenzPoint, LossPoint, ReportData, Scores, Stage},
     days::{Days, days},
     error::ReportError,
@@ -36,6 +37,8 @@ pub(super) struct Charts {
     /// The parts of `sources`, in the same order and so of the same colours.
     pub(super) source_rows: Vec<ListSource>,
     pub(super) stages: Option<Figure>,
+    pub(super) funnels: Option<Figure>,
+    pub(super) campaign_sizes: Option<Figure>,
 }
 
 /// One or two drawings below a sentence.
@@ -62,6 +65,8 @@ pub(super) fn charts(data: &ReportData) -> Result<Charts, ReportError> {
         sources: sources(&source_rows)?,
         source_rows,
         stages: stages(&data.stages, data.headline.seconds)?,
+        funnels: campaigns::funnels(&data.campaigns)?,
+        campaign_sizes: campaigns::sizes(&data.campaigns, &data.campaign_sizes)?,
     })
 }
 
@@ -73,7 +78,7 @@ fn optional<'a, T, U>(
 }
 
 impl Figure {
-    fn new(finding: String, svg: Option<String>) -> Option<Self> {
+    pub(super) fn new(finding: String, svg: Option<String>) -> Option<Self> {
         Some(Self { finding, svg: Value::from_safe_string(svg?), narrow: None })
     }
 }

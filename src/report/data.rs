@@ -46,8 +46,37 @@ pub struct ReportData {
     pub trending: Vec<ListedItem>,
     /// A few items with what is bought together with them; empty when there are no such lists.
     pub bought_together: Vec<SimilarExample>,
+    /// Campaign lists, the highest priority first; empty when the config has none.
+    pub campaigns: Vec<CampaignFunnel>,
+    /// Row by row: users that two campaigns matched; on the diagonal those that one did.
+    pub campaign_overlap: Vec<Vec<u64>>,
+    /// People to write to in earlier runs and this one, oldest first; empty without earlier runs.
+    pub campaign_sizes: Vec<CampaignSizes>,
     /// The effective config, as TOML.
     pub config: String,
+}
+
+/// What became of a campaign's candidates.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CampaignFunnel {
+    /// The campaign.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// Candidates.
+    pub matched: u64,
+    /// Where they fell or ended, in the order of the steps: (step, people). They add up to `matched`; the last two are
+    /// those held out and those to write to.
+    pub steps: Vec<(String, u64)>,
+}
+
+/// How many people a run's campaigns were to write to.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CampaignSizes {
+    /// The run's `as_of`; `None` when it cannot be read.
+    pub as_of: Option<Timestamp>,
+    /// By campaign, in the order of [`ReportData::campaigns`]; `None` for one that the run did not have.
+    pub send: Vec<Option<u64>>,
 }
 
 /// Which run a page is about.

@@ -4,6 +4,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, synt
 use sha2::{Digest, Sha256};
 
 use super::{
+    campaigns,
     charts::{self, Charts},
     check,
     data::ReportData,
@@ -13,7 +14,7 @@ use super::{
 };
 
 /// Templates by name. All of them end in `.html`, so all of them escape what they print.
-const TEMPLATES: [(&str, &str); 10] = [
+const TEMPLATES: [(&str, &str); 11] = [
     ("page.html", include_str!("templates/page.html")),
     ("macros.html", include_str!("templates/macros.html")),
     ("report.html", include_str!("templates/report.html")),
@@ -22,6 +23,7 @@ const TEMPLATES: [(&str, &str); 10] = [
     ("parts/shop.html", include_str!("templates/parts/shop.html")),
     ("parts/model.html", include_str!("templates/parts/model.html")),
     ("parts/lists.html", include_str!("templates/parts/lists.html")),
+    ("parts/campaigns.html", include_str!("templates/parts/campaigns.html")),
     ("parts/examples.html", include_str!("templates/parts/examples.html")),
     ("parts/run.html", include_str!("templates/parts/run.html")),
 ];
@@ -47,6 +49,7 @@ fn page(environment: &Environment<'_>, data: &ReportData, charts: &Charts) -> Re
         data => Value::from(Serde(data)),
         charts => Value::from(Serde(charts)),
         classes => bars::CLASSES,
+        step_classes => campaigns::STEP_CLASSES,
         ..frame("")
     })
 }

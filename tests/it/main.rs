@@ -8,7 +8,9 @@
 
 mod bad_input;
 mod build;
+mod campaigns;
 mod customers;
+mod emr;
 mod evaluate;
 mod faults;
 mod floors;
@@ -24,6 +26,7 @@ mod run_directory;
 mod s3;
 mod s3_runs;
 mod sinks;
+mod spark;
 mod sql_faults;
 mod sql_login;
 mod stages;

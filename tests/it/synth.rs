@@ -154,7 +154,7 @@ fn the_committed_sample_is_what_its_config_makes() {
     let directory = tempfile::tempdir().unwrap();
     generate(&config, directory.path(), &|_| {}).unwrap();
     let mut committed = contents(&sample);
-    for by_hand in ["synth.toml", "nightshelf.toml", "README.md"] {
+    for by_hand in ["synth.toml", "nightshelf.toml", "campaigns.toml", "README.md"] {
         assert!(committed.remove(Path::new(by_hand)).is_some(), "data-samples/{by_hand} is there");
     }
     let made = contents(directory.path());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    bench::{AGGREGATE, Bench, MERGE, RECOMMEND, SEAL, SURVEY, TRAIN},
+    bench::{AGGREGATE, Bench, MERGE, PAIRS, RECOMMEND, SEAL, SURVEY, TRAIN},
     cells::OWN,
     plan::PLAN,
     recommend::list_stats,
@@ -22,9 +22,10 @@ use crate::{
     pipeline::{
         PipelineError,
         build::runs_root,
+        campaigns::{CampaignInputs, CampaignsDone, make_campaigns},
         facts::{BuildOptions, Facts},
         history::collect_profiles,
-        lists::ListStats,
+        model_files::load_model,
         observer::Stages,
         people::{self, People},
         seal::{Circumstances, seal},
@@ -92,11 +93,8 @@ fn put_together(
     let all = merged(bench)?;
     let (training, record) = trained(bench)?;
     let items = read_items(&training, ITEMS)?;
-    let n_buckets = bench.plan.n_buckets;
-    let outputs = |stage| -> Result<Vec<TaskOutput>, ArtifactError> {
-        (0..n_buckets).map(|bucket| bench.work.output(Task::of_bucket(stage, bucket))).collect()
-    };
-    let (surveyed, aggregated, recommended) = (outputs(SURVEY)?, outputs(AGGREGATE)?, outputs(RECOMMEND)?);
+    let (surveyed, aggregated) = (bench.of_all_buckets(SURVEY)?, bench.of_all_buckets(AGGREGATE)?);
+    let (paired, recommended) = (bench.of_all_parts()?, bench.of_all_buckets(RECOMMEND)?);
     let merging = [bench.work.output(Task::whole(MERGE))?];
     let training = [training];
     stages.run("collect files", None, "bytes", |on| {
@@ -117,14 +115,30 @@ fn put_together(
         collect_profiles(&aggregated, &writer)?;
         Ok::<_, PipelineError>(((), n_bytes))
     })?;
-    let mut lists = ListStats { places: vec![0; items.ids.len()], ..ListStats::default() };
-    for bucket in 0..n_buckets {
-        lists.add(list_stats(bench, bucket, items.ids.len())?);
-    }
+    let lists = list_stats(&recommended, items.ids.len())?;
     let customers = people::read(&bench.config, &bench.storage, stages)?;
     let people = People::new(None, customers.as_ref());
     let mut inputs = bench.plan.inputs.clone();
     people.add_to(&mut inputs);
+    let campaigns = if bench.config.campaign.iter().any(|campaign| campaign.enabled) {
+        // All files of users and items lie in the run by now: the lists come out as in a build on one machine.
+        let model = load_model(&training[0], &bench.config, &items.ids)?;
+        let root = runs_root(&bench.config, &bench.storage)?;
+        let campaigns = CampaignInputs {
+            config: &bench.config,
+            storage: &bench.storage,
+            root: &root,
+            run: &writer,
+            kinds: &bench.kinds,
+            as_of: all.instants.as_of,
+            items: &items,
+            model: &model,
+            customers: customers.as_ref(),
+        };
+        make_campaigns(&campaigns, stages)?
+    } else {
+        CampaignsDone::default()
+    };
     let facts = Facts {
         options: BuildOptions { run: Some(bench.plan.run.clone()), now: bench.plan.now },
         kinds: bench.kinds.clone(),
@@ -137,6 +151,7 @@ fn put_together(
         people,
         learned: record.learned,
         lists,
+        campaigns,
         examples: record.examples,
     };
     let own = std::mem::take(&mut stages.done);
@@ -145,9 +160,13 @@ fn put_together(
         (SURVEY, &surveyed[..]),
         (MERGE, &merging[..]),
         (AGGREGATE, &aggregated[..]),
+        (PAIRS, &paired[..]),
         (TRAIN, &training[..]),
         (RECOMMEND, &recommended[..]),
     ] {
+        if outputs.is_empty() {
+            continue;
+        }
         let seconds = outputs.iter().map(|output| output.done.seconds).sum();
         let name = format!("{name} (all tasks)");
         stages.done.push(Stage { name, seconds, rows: Some(outputs.len() as u64), unit: "tasks".to_owned() });

@@ -5,9 +5,9 @@ use jiff::{
     civil::{Date, date},
 };
 use nightshelf::report::{
-    Coverage, DaySeries, EventsByDay, ExampleAction, ExampleUser, FilterStep, Headline, Histogram, InputFile,
-    ListSource, ListSources, ListedItem, LongTail, LossPoint, RejectedReason, ReportData, RunInfo, Scores,
-    SimilarExample, Stage,
+    CampaignFunnel, CampaignSizes, Coverage, DaySeries, EventsByDay, ExampleAction, ExampleUser, FilterStep, Headline,
+    Histogram, InputFile, ListSource, ListSources, ListedItem, LongTail, LossPoint, RejectedReason, ReportData,
+    RunInfo, Scores, SimilarExample, Stage,
 };
 
 const N_ITEMS: u64 = 98_412;
@@ -54,8 +54,52 @@ pub(super) fn example() -> ReportData {
         similar: similar(),
         trending: listed(20, 9, 3.4),
         bought_together: similar()[..2].to_vec(),
+        campaigns: campaigns(),
+        campaign_overlap: vec![
+            vec![31_207, 4_110, 9_981, 31_004],
+            vec![4_110, 12_044, 2, 11_917],
+            vec![9_981, 2, 88_120, 80_002],
+            vec![31_004, 11_917, 80_002, 611_200],
+        ],
+        campaign_sizes: (0..10)
+            .map(|night| CampaignSizes {
+                as_of: Some(instant(&format!("2026-11-{:02}T23:59:58Z", night + 12))),
+                send: vec![
+                    Some(18_000 + (noise(night) * 4_000.0) as u64),
+                    Some(8_200 + (noise(night + 50) * 1_500.0) as u64),
+                    (night > 3).then_some(10_000),
+                    Some(41_000 + (noise(night + 90) * 2_000.0) as u64),
+                ],
+            })
+            .collect(),
         config: CONFIG.to_owned(),
     }
+}
+
+fn campaigns() -> Vec<CampaignFunnel> {
+    let campaign = |name: &str, kind: &str, steps: [u64; 7]| {
+        let names = [
+            "no consent",
+            "nothing to write about",
+            "capped",
+            "in other campaigns",
+            "beyond the size",
+            "held out",
+            "to write to",
+        ];
+        CampaignFunnel {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            matched: steps.iter().sum(),
+            steps: names.map(str::to_owned).into_iter().zip(steps).collect(),
+        }
+    };
+    vec![
+        campaign("carts", "abandoned_cart", [5_204, 812, 3_110, 0, 0, 2_191, 19_890]),
+        campaign("good customers back", "win_back", [1_900, 0, 602, 998, 0, 0, 8_544]),
+        campaign("coffee", "item_affinity", [14_800, 0, 4_112, 9_208, 50_000, 0, 10_000]),
+        campaign("picks", "top_picks", [98_000, 17, 401_002, 71_002, 0, 0, 41_179]),
+    ]
 }
 
 const CONFIG: &str = "[events]\npath = \"s3://shop-logs/events/\"\nfrom = \"2026-08-24\"\n\n[model]\nkind = \"als\"\n\n\

@@ -1,0 +1,199 @@
+//! One merge a campaign: from the candidates of all buckets to the list, and to the log of contacts.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{BufReader, BufWriter},
+    path::PathBuf,
+};
+
+use crate::{
+    artifacts::{
+        ArtifactError, CONTACTS, ContactRow, MemberWriter, SpillReader, SpillWriter, SpilledRow, bucket_path,
+        campaign_path, read_user_ids, write_contacts,
+    },
+    campaigns::{Funnel, Plan, Ranked, Stream, merge},
+    recommendations::{Arm, ListBatch, MemberBatch},
+};
+
+use super::{
+    CampaignInputs,
+    buckets::{Reading, Selected},
+    past::Past,
+};
+use crate::pipeline::PipelineError;
+
+/// Files that are merged at once.
+const MAX_OPEN: usize = 256;
+
+/// Members handed to the writer at once.
+const CHUNK: usize = 1_024;
+
+/// A bucket's candidates, which know their bucket.
+struct BucketStream {
+    bucket: usize,
+    path: PathBuf,
+    reader: SpillReader<BufReader<File>>,
+}
+
+/// A candidate with his bucket.
+struct Placed {
+    bucket: usize,
+    row: SpilledRow,
+}
+
+impl Ranked for Placed {
+    fn user(&self) -> &str {
+        self.row.user()
+    }
+
+    fn score(&self) -> f32 {
+        self.row.score()
+    }
+
+    fn arm(&self) -> Arm {
+        self.row.arm()
+    }
+}
+
+impl Stream for BucketStream {
+    type Row = Placed;
+    type Error = PipelineError;
+
+    fn next(&mut self) -> Result<Option<Placed>, PipelineError> {
+        let row = self.reader.next().map_err(ArtifactError::io("read", &self.path))?;
+        Ok(row.map(|row| Placed { bucket: self.bucket, row }))
+    }
+}
+
+fn open(files: &[(usize, PathBuf)]) -> Result<Vec<BucketStream>, PipelineError> {
+    let stream = |(bucket, path): &(usize, PathBuf)| {
+        let file = File::open(path).map_err(ArtifactError::io("open", path))?;
+        Ok(BucketStream { bucket: *bucket, path: path.clone(), reader: SpillReader::new(BufReader::new(file)) })
+    };
+    files.iter().map(stream).collect()
+}
+
+/// Writes the list of every campaign, best first, and the log of contacts. Returns the whole funnels.
+pub(super) fn write_all(
+    inputs: &CampaignInputs<'_>,
+    plan: &Plan,
+    past: &Past,
+    mut selected: Selected,
+) -> Result<Vec<Funnel>, PipelineError> {
+    // By bucket: (place of the user, place in the plan, arm).
+    let mut contacted: BTreeMap<usize, Vec<(u32, u16, Arm)>> = BTreeMap::new();
+    for (at, campaign) in plan.campaigns.iter().enumerate() {
+        let funnel = &mut selected.funnels[at];
+        let name = campaign.config.name.as_str();
+        let files = std::mem::take(&mut selected.spilled[at]);
+        let mut list =
+            List { name, out: MemberWriter::create(inputs.run.file(&campaign_path(name, 0)?)?)?, rows: Vec::new() };
+        merge_files(files, campaign.config.size, funnel, &mut |rank, placed| {
+            contacted.entry(placed.bucket).or_default().push((placed.row.place, at as u16, placed.row.arm()));
+            list.push(rank, placed.row)
+        })?;
+        list.finish()?;
+    }
+    write_log(inputs, plan, past, contacted)?;
+    fs::remove_dir_all(&selected.scratch).map_err(ArtifactError::io("remove", &selected.scratch))?;
+    Ok(selected.funnels)
+}
+
+/// Merges however many files there are, so many at once.
+fn merge_files(
+    files: Vec<(usize, PathBuf)>,
+    size: Option<u64>,
+    funnel: &mut Funnel,
+    take: &mut dyn FnMut(u32, Placed) -> Result<(), PipelineError>,
+) -> Result<(), PipelineError> {
+    if files.len() <= MAX_OPEN {
+        return merge(open(&files)?, size, funnel, take);
+    }
+    let mut groups = Vec::new();
+    for (number, group) in files.chunks(MAX_OPEN).enumerate() {
+        let path = group[0].1.with_extension(format!("merged{number}"));
+        let failed = |error| PipelineError::from(ArtifactError::io("write", &path)(error));
+        let mut out = SpillWriter::new(BufWriter::new(File::create_new(&path).map_err(failed)?));
+        merge(open(group)?, None, &mut Funnel::default(), |_, placed| {
+            // The bucket travels in front of the reason, which comes back without it.
+            let mut row = placed.row;
+            row.reason = format!("{}\0{}", placed.bucket, row.reason);
+            out.write(&row).map_err(failed)
+        })?;
+        out.finish().map_err(failed)?;
+        groups.push((0, path));
+    }
+    merge_files(groups, size, funnel, &mut |rank, mut placed| {
+        if let Some((bucket, reason)) = placed.row.reason.split_once('\0') {
+            placed.bucket = bucket.parse().unwrap_or(placed.bucket);
+            placed.row.reason = reason.to_owned();
+        }
+        take(rank, placed)
+    })
+}
+
+/// A list being written.
+struct List<'a> {
+    name: &'a str,
+    out: MemberWriter,
+    rows: Vec<(u32, SpilledRow)>,
+}
+
+impl List<'_> {
+    fn push(&mut self, rank: u32, row: SpilledRow) -> Result<(), PipelineError> {
+        self.rows.push((rank, row));
+        if self.rows.len() == CHUNK { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), PipelineError> {
+        let mut batch = MemberBatch { campaign: self.name, lists: ListBatch::default(), ..MemberBatch::default() };
+        for (rank, row) in &self.rows {
+            batch.lists.push(&row.user, row.items.iter().map(|(item, score)| (item.as_str(), *score)), "");
+            batch.ranks.push(*rank);
+            batch.scores.push(row.score);
+            batch.arms.push(row.arm());
+            batch.reasons.push(&row.reason);
+            batch.variables.push(&row.variables);
+        }
+        self.out.write(&batch)?;
+        self.rows.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), PipelineError> {
+        if !self.rows.is_empty() {
+            self.flush()?;
+        }
+        self.out.finish()?;
+        Ok(())
+    }
+}
+
+/// Writes who was contacted, tonight and on the nights before that are still remembered.
+fn write_log(
+    inputs: &CampaignInputs<'_>,
+    plan: &Plan,
+    past: &Past,
+    contacted: BTreeMap<usize, Vec<(u32, u16, Arm)>>,
+) -> Result<(), PipelineError> {
+    let Some(tonight) = past.tonight else { return Ok(()) };
+    let reading = Reading::new(inputs);
+    for bucket in 0..inputs.config.interactions.n_buckets {
+        let mut rows = past.rows(bucket)?;
+        if let Some(own) = contacted.get(&bucket) {
+            let name = bucket_path("profiles", bucket);
+            let absent = || ArtifactError::NoSuchFile { run: inputs.run.partial_dir().to_owned(), path: name.clone() };
+            let ids = read_user_ids(&reading.file(&name)?.ok_or_else(absent)?)?;
+            rows.extend(own.iter().map(|&(user, campaign, arm)| ContactRow {
+                user: ids.get(user as usize).to_owned(),
+                night: tonight,
+                campaign: plan.campaigns[campaign as usize].config.name.clone(),
+                arm,
+            }));
+        }
+        rows.sort_unstable();
+        write_contacts(inputs.run.file(&bucket_path(CONTACTS, bucket))?, &rows)?;
+    }
+    Ok(())
+}
