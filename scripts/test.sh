@@ -4,16 +4,20 @@
 # Part `readers` runs the reader examples of docs/examples with boto3 and with the AWS SDK for JavaScript
 # (scripts/readers.sh); it needs python3 with venv, node 20 and npm, and installs pinned packages once.
 #
+# Part `spark` runs the PySpark jobs on a real Spark cluster on this machine (scripts/spark.sh): it fetches PySpark from PyPI once, and
+# needs python3 with venv and Java 17, which is installed where it is missing, as root on Debian. Part `glibc` sees that the program
+# asks for no newer GLIBC than EMR's nodes have.
+#
 # Needs a Rust toolchain (rustup.rs), a C compiler (Debian: apt-get install gcc libc6-dev), and the programs of Postgres and
 # MariaDB, which are installed where they are missing, as root on Debian; the tests start throwaway servers of them. Everything
 # else that the tests talk to, such as the S3 server, runs inside the test process: no Docker, no AWS account.
 #
-#   NIGHTSHELF_SKIP=a,b   leaves out parts by name: fmt, clippy, test, readers, doc, deny; of readers also python, javascript; or of the tests those on postgres, mariadb
+#   NIGHTSHELF_SKIP=a,b   leaves out parts by name: fmt, clippy, test, glibc, spark, readers, doc, deny; of readers also python, javascript; or of the tests those on postgres, mariadb
 #   CI=...                keeps compiled dependencies outside the clone, in ${XDG_CACHE_HOME:-~/.cache}/nightshelf/target
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly PARTS=(fmt clippy test readers doc deny)
+readonly PARTS=(fmt clippy test glibc spark readers doc deny)
 readonly PIECES=(python javascript)
 readonly SERVERS=(postgres mariadb)
 passed=()
@@ -104,6 +108,9 @@ need_component fmt rustfmt
 need_component clippy clippy
 need_server postgres initdb postgresql
 need_server mariadb mariadbd mariadb-server
+is_skipped glibc || need_tool objdump "on Debian: apt-get install binutils (or NIGHTSHELF_SKIP=glibc)"
+# What is missing is told before the tests run, not after.
+is_skipped spark || scripts/spark.sh --check
 
 if [[ -n "${CI:-}" ]]; then
     export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-${HOME}/.cache}/nightshelf/target}"
@@ -115,6 +122,10 @@ part fmt cargo fmt --check
 part clippy cargo clippy --all-targets --features failpoints --locked -- -D warnings
 # Unit tests, tests/it and doc tests.
 part test cargo test --features failpoints --locked
+# EMR 7 runs on Amazon Linux 2023 (docs/emr.md). The program is the one that the tests were made with.
+part glibc scripts/glibc.sh "${CARGO_TARGET_DIR:-target}/debug/nightshelf"
+# The jobs of jobs/ on a master and two workers, and the steps that `nightshelf emr` submits.
+part spark scripts/spark.sh
 # The reader examples of docs/examples, with boto3 and with the AWS SDK for JavaScript.
 part readers scripts/readers.sh
 part doc env RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --document-private-items --features failpoints --locked

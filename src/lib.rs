@@ -13,12 +13,13 @@
 //! 7  main.rs, cli                            parse, dispatch, print, exit code
 //! 6  pipeline                                the order of the work
 //! 5  events, customers, catalog, artifacts,
-//!    publish, report, synth, exchange        formats: every row that enters or leaves
+//!    publish, report, synth, exchange,
+//!    cluster                                 formats: every row that enters or leaves
 //! 4  storage, sql                            bytes in local files and S3 objects, rows of database servers
 //! 3  campaigns                               pure
 //! 2  recommendations, evaluation, tuning     pure
 //! 1  interactions, model                     pure
-//! 0  ids, linalg                             pure
+//! 0  ids, linalg, retry                      pure
 //!    config, telemetry                       beside the stairs
 //! ```
 //!
@@ -29,6 +30,7 @@ pub mod artifacts;
 pub mod campaigns;
 pub mod catalog;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod customers;
 pub mod evaluation;
@@ -42,6 +44,7 @@ pub mod pipeline;
 pub mod publish;
 pub mod recommendations;
 pub mod report;
+pub mod retry;
 pub mod sql;
 pub mod storage;
 pub mod synth;

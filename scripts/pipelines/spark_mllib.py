@@ -1,4 +1,4 @@
-"""What one would write without nightshelf, on Spark in local mode: events to lists in Parquet with MLlib's ALS.
+"""What one would write without nightshelf, on Spark (in local mode, or on the cluster of --master): events to lists in Parquet with MLlib's ALS.
 
     spark_mllib.py --events DIR --as-of 2026-08-29 --out DIR [--n-factors 64] [--iterations 10] [-k 50]
 
@@ -21,11 +21,13 @@ WEIGHTS = {"view": 1.0, "cart": 3.0, "remove_from_cart": -1.5, "purchase": 5.0, 
 HALF_LIFE_DAYS = {"view": 30.0, "cart": 30.0, "remove_from_cart": 30.0, "purchase": 180.0, "refund": 180.0}
 
 
-def session(threads, memory, scratch):
+def session(master, threads, memory, scratch):
     return (
-        SparkSession.builder.master(f"local[{threads}]")
+        SparkSession.builder.master(master or f"local[{threads}]")
         .appName("recommendations")
         .config("spark.driver.memory", memory)
+        .config("spark.executor.memory", memory)
+        .config("spark.executor.extraJavaOptions", "--add-modules=jdk.incubator.vector")
         .config("spark.driver.extraJavaOptions", "--add-modules=jdk.incubator.vector")  # MLlib's fast BLAS
         .config("spark.sql.shuffle.partitions", 4 * threads)
         .config("spark.default.parallelism", 4 * threads)
@@ -74,11 +76,12 @@ def main():
     parser.add_argument("--alpha", type=float, default=10.0)
     parser.add_argument("--regularization", type=float, default=0.05)
     parser.add_argument("-k", type=int, default=50)
+    parser.add_argument("--master", help="address of a cluster; threads are then all of its cores")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--memory", default="6g")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    spark = session(args.threads, args.memory, args.out / "scratch")
+    spark = session(args.master, args.threads, args.memory, args.out / "scratch")
     spark.sparkContext.setLogLevel("ERROR")
 
     cells = read_cells(spark, args.events, args.as_of).cache()

@@ -66,6 +66,8 @@ pub(super) enum Command {
     Similar(SimilarArgs),
     /// Show why an item is, or is not, in a user's list
     Explain(ExplainArgs),
+    /// Build on an EMR cluster: submit, watch, read logs, cancel
+    Emr(super::emr_args::EmrArgs),
     /// Campaign lists of a run: who is written to, about what, and why
     Campaign(CampaignArgs),
     /// Write, check and show the config

@@ -119,7 +119,10 @@ fn text(summary: &Summary, published: &[Published]) -> String {
         format!("{} of {} users and {} items", n(summary.interactions), n(summary.users), n(summary.items)),
     ));
     let loss = summary.loss.map_or_else(String::new, |loss| format!(", loss {loss:.6e}"));
-    rows.push(("model", format!("{}{loss}", summary.model)));
+    let sampled = summary.sampled_users.map_or_else(String::new, |sampled| {
+        format!(", trained on {} of {} users", n(sampled), n(summary.training_users))
+    });
+    rows.push(("model", format!("{}{loss}{sampled}", summary.model)));
     let n_lists: u64 = summary.lists.values().sum();
     let lists = format!("{} of up to {} items", n(n_lists), summary.k);
     rows.push(("lists", join(&lists, &parts(&summary.lists))));

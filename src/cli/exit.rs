@@ -2,7 +2,9 @@
 
 use std::{io, process::ExitCode};
 
-use crate::{config::ConfigError, pipeline::PipelineError, publish::PublishError, synth::SynthError};
+use crate::{
+    cluster::ClusterError, config::ConfigError, pipeline::PipelineError, publish::PublishError, synth::SynthError,
+};
 
 /// Failed.
 const FAILED: u8 = 1;
@@ -14,6 +16,14 @@ const REFUSED: u8 = 3;
 const PARTLY: u8 = 4;
 /// Superseded by a newer run.
 const SUPERSEDED: u8 = 5;
+/// A step of a run on a cluster failed.
+const STEP_FAILED: u8 = 6;
+/// A run on a cluster was cancelled.
+const CANCELLED: u8 = 7;
+/// A cluster ended before the run was done.
+const TERMINATED: u8 = 8;
+/// The wait for a run on a cluster was too long; it goes on.
+const TIMED_OUT: u8 = 9;
 
 /// Prints an error with its causes and a hint, and picks the exit code.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
@@ -47,7 +57,17 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(error) = error.downcast_ref::<PipelineError>() {
         return error.hint();
     }
+    if let Some(error) = error.downcast_ref::<ClusterError>() {
+        return error.hint();
+    }
     error.downcast_ref::<ConfigError>().and_then(ConfigError::hint)
+}
+
+fn cluster(error: &anyhow::Error) -> Option<&ClusterError> {
+    error.downcast_ref::<ClusterError>().or(match error.downcast_ref::<PipelineError>() {
+        Some(PipelineError::Cluster(error)) => Some(error),
+        _ => None,
+    })
 }
 
 fn code(error: &anyhow::Error) -> u8 {
@@ -58,6 +78,16 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(PipelineError::Publish(error)) => Some(error),
         _ => None,
     });
+    if let Some(error) = cluster(error) {
+        return match error {
+            ClusterError::Config(_) | ClusterError::Steps { .. } => USAGE,
+            ClusterError::StepFailed { .. } => STEP_FAILED,
+            ClusterError::Cancelled { .. } => CANCELLED,
+            ClusterError::Terminated { .. } => TERMINATED,
+            ClusterError::TimedOut { .. } => TIMED_OUT,
+            _ => FAILED,
+        };
+    }
     match (error.downcast_ref::<PipelineError>(), publish) {
         (Some(PipelineError::Config(_) | PipelineError::Space(_)), _) => USAGE,
         (Some(PipelineError::Rejected { .. } | PipelineError::TooDear { .. }), _) => REFUSED,

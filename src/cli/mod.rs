@@ -8,6 +8,8 @@ mod ask;
 mod build;
 mod campaign;
 mod config;
+mod emr;
+mod emr_args;
 mod evaluate;
 mod evaluation_flags;
 mod exit;
@@ -50,6 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Recommend(args) => ask::recommend(&args, &cli.global),
         Command::Similar(args) => ask::similar(&args, &cli.global),
         Command::Explain(args) => ask::explain(&args, &cli.global),
+        Command::Emr(args) => emr::run(&args, &cli.global),
         Command::Campaign(args) => campaign::run(&args, &cli.global),
         Command::Config(args) => config::run(&args, &cli.global),
     };

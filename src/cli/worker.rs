@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     config::Config,
-    pipeline::{WorkOptions, WorkStage, plan_work, work},
+    pipeline::{PlanOrder, WorkOptions, WorkStage, plan_work, work},
 };
 
 use super::{
@@ -55,7 +55,7 @@ pub(super) struct BucketArgs {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Buckets {
+pub(super) struct Buckets {
     first: usize,
     last: usize,
 }
@@ -84,6 +84,9 @@ pub(super) enum WorkerCommand {
         /// The instant that ages are counted from, e.g. 2026-11-21
         #[arg(long, value_name = "INSTANT")]
         as_of: Option<String>,
+        /// Count pairs of items in so many tasks of `worker pairs`, before training; 0: training counts them
+        #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16))]
+        item_parts: u16,
     },
     /// Count the rows of buckets, and find their newest instant and their items
     Survey(BucketArgs),
@@ -94,6 +97,14 @@ pub(super) enum WorkerCommand {
     },
     /// Sum up the events of buckets: interactions, profiles, cells
     Aggregate(BucketArgs),
+    /// Count the pairs of ranges of items (only where the plan has item parts)
+    Pairs {
+        #[command(flatten)]
+        task: TaskArgs,
+        /// Part, or a range such as 0-15 (repeatable)
+        #[arg(long = "part", value_name = "N", required = true, value_parser = buckets)]
+        parts: Vec<Buckets>,
+    },
     /// Make the lists of buckets of users
     Recommend(BucketArgs),
     /// Put the run together and commit it to build.runs
@@ -107,17 +118,22 @@ pub(super) enum MergeCommand {
 }
 
 pub(super) fn run(args: &WorkerArgs, global: &Global) -> anyhow::Result<()> {
-    let of = |args: &BucketArgs, stage: fn(Vec<usize>) -> WorkStage| {
-        let mut buckets: Vec<usize> = args.buckets.iter().flat_map(|range| range.first..=range.last).collect();
-        buckets.sort_unstable();
-        buckets.dedup();
-        stage_of(&args.task, &stage(buckets), global)
+    let some = |task: &TaskArgs, ranges: &[Buckets], stage: fn(Vec<usize>) -> WorkStage| {
+        let mut numbers: Vec<usize> = ranges.iter().flat_map(|range| range.first..=range.last).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        stage_of(task, &stage(numbers), global)
     };
+    let of = |args: &BucketArgs, stage| some(&args.task, &args.buckets, stage);
     match &args.command {
-        WorkerCommand::Plan { work, run, as_of } => plan(work, run, as_of.as_deref(), global),
+        WorkerCommand::Plan { work, run, as_of, item_parts } => {
+            let n_item_parts = usize::from(*item_parts);
+            plan(work, &PlanOrder { run: run.clone(), as_of: as_of.clone(), n_item_parts }, global)
+        }
         WorkerCommand::Survey(args) => of(args, WorkStage::Survey),
         WorkerCommand::Merge { command: MergeCommand::Survey(args) } => stage_of(args, &WorkStage::MergeSurvey, global),
         WorkerCommand::Aggregate(args) => of(args, WorkStage::Aggregate),
+        WorkerCommand::Pairs { task, parts } => some(task, parts, WorkStage::Pairs),
         WorkerCommand::Recommend(args) => of(args, WorkStage::Recommend),
         WorkerCommand::Seal(args) => stage_of(args, &WorkStage::Seal, global),
     }
@@ -133,7 +149,7 @@ fn loaded(args: &WorkArgs) -> anyhow::Result<Config> {
     Ok(config(&args.source, threads.into_iter().collect())?.config)
 }
 
-fn plan(args: &WorkArgs, run: &str, as_of: Option<&str>, global: &Global) -> anyhow::Result<()> {
+fn plan(args: &WorkArgs, order: &PlanOrder, global: &Global) -> anyhow::Result<()> {
     let config = loaded(args)?;
     if config.events.paths.is_empty() {
         let message = "events.paths is empty: name the events in the config file".to_owned();
@@ -141,7 +157,7 @@ fn plan(args: &WorkArgs, run: &str, as_of: Option<&str>, global: &Global) -> any
     }
     let observer = progress::observer(global);
     let options = WorkOptions { work: args.work.clone(), attempt: None };
-    let report = plan_work(&config, &options, run, as_of, jiff::Timestamp::now(), observer.as_ref())?;
+    let report = plan_work(&config, &options, order, jiff::Timestamp::now(), observer.as_ref())?;
     drop(observer);
     tell(&report)
 }

@@ -132,6 +132,8 @@ fn anchor(config: &mut Config, directory: &Path) {
     anchored(&mut config.build.runs);
     config.build.scratch.iter_mut().for_each(anchored);
     anchored(&mut config.publish.sqlite.path);
+    config.emr.binary.iter_mut().for_each(anchored);
+    config.emr.jobs.iter_mut().for_each(anchored);
     for files in [
         [&mut config.publish.postgres.password_file, &mut config.publish.postgres.ca_file],
         [&mut config.publish.mysql.password_file, &mut config.publish.mysql.ca_file],
@@ -178,6 +180,11 @@ fn write_anchored(table: &mut Table, config: &Config) {
         put(&["build", "scratch"], Value::String(path.clone()));
     }
     put(&["publish", "sqlite", "path"], Value::String(config.publish.sqlite.path.clone()));
+    for (key, path) in [("binary", &config.emr.binary), ("jobs", &config.emr.jobs)] {
+        if let Some(path) = path {
+            put(&["emr", key], Value::String(path.clone()));
+        }
+    }
     let (postgres, mysql) = (&config.publish.postgres, &config.publish.mysql);
     for (store, key, file) in [
         ("postgres", "password_file", &postgres.password_file),

@@ -17,6 +17,7 @@ use crate::{
     artifacts::RunsRoot,
     campaigns::{CampaignConfig, CampaignsConfig, ColumnType, Schema},
     catalog::CatalogConfig,
+    cluster::EmrConfig,
     customers::CustomersConfig,
     evaluation::EvaluationConfig,
     events::{EventsConfig, OrdersConfig, PurchaseSource, parse_instant},
@@ -63,6 +64,8 @@ pub struct Config {
     pub tune: TuneConfig,
     /// How S3 is reached.
     pub s3: S3Config,
+    /// How builds run on EMR.
+    pub emr: EmrConfig,
 }
 
 /// `[build]`: where the work happens.
@@ -123,7 +126,8 @@ impl Config {
         }
         self.publish.check("publish")?;
         self.tune.check("tune")?;
-        self.s3.check("s3")
+        self.s3.check("s3")?;
+        self.emr.check("emr")
     }
 
     /// The event types in the order of their names: the preset's where the config has none.

@@ -31,7 +31,7 @@ pub use item_item::{ItemItem, ItemItemConfig, SimilarityKind};
 pub use popularity::{Popularity, PopularityConfig};
 pub use repeat::{Repeat, RepeatConfig};
 pub use slim::{Slim, SlimConfig};
-pub use trained::{ModelConfig, ModelKind, TrainedModel, train};
+pub use trained::{ModelConfig, ModelKind, TrainedModel, train, training_users};
 
 use crate::{ids::ItemIdx, interactions::History};
 

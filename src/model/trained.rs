@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Als, AlsConfig, Blend, BlendConfig, Ease, EaseConfig, Graph, GraphConfig, ItemItem, ItemItemConfig, Model,
-    ModelError, Popularity, PopularityConfig, Repeat, RepeatConfig, Slim, SlimConfig, TrainEvent,
+    ModelError, Popularity, PopularityConfig, Repeat, RepeatConfig, Slim, SlimConfig, TrainEvent, als,
 };
 use crate::interactions::{Csr, Interactions};
 
@@ -200,6 +200,24 @@ impl TrainedModel {
     }
 }
 
+/// How many users [`train`] takes, where a budget of memory allows fewer than there are; of a blend the fewest of a part.
+///
+/// # Errors
+/// When not even the items fit.
+pub fn training_users(config: &ModelConfig, interactions: &Interactions) -> Result<Option<usize>, ModelError> {
+    match config.kind {
+        ModelKind::Als => {
+            let sample = als::training_sample(&config.als, interactions)?;
+            Ok(sample.map(|sample| sample.iter().filter(|trains| **trains).count()))
+        }
+        ModelKind::Blend => {
+            let parts = config.blend.parts.iter().map(|part| training_users(&part.model(), interactions));
+            Ok(parts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().min())
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Trains the model that `config` asks for on the interactions' training rows; `on` hears of the progress.
 ///
 /// # Errors
@@ -212,7 +230,11 @@ pub fn train(
 ) -> Result<TrainedModel, ModelError> {
     let (weights, trains) = (&interactions.weights, &interactions.trains[..]);
     match config.kind {
-        ModelKind::Als => Als::train(config.als.clone(), weights, trains, on).map(TrainedModel::Als),
+        ModelKind::Als => {
+            let sample = als::training_sample(&config.als, interactions)?;
+            let trains = sample.as_deref().unwrap_or(trains);
+            Als::train(config.als.clone(), weights, trains, on).map(TrainedModel::Als)
+        }
         ModelKind::ItemItem => {
             ItemItem::train(config.item_item.clone(), weights, trains, on).map(TrainedModel::ItemItem)
         }

@@ -8,6 +8,7 @@ use crate::{
     artifacts::ArtifactError,
     campaigns::CampaignError,
     catalog::CatalogError,
+    cluster::ClusterError,
     customers::CustomersError,
     events::{Counts, EventsError, Reason},
     exchange::ExchangeError,
@@ -63,6 +64,9 @@ pub enum PipelineError {
         /// `events.max_rejected_ratio`.
         allowed: f64,
     },
+    /// A build on a cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Files of other programs.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -130,6 +134,7 @@ impl PipelineError {
             Self::Catalog(error) => error.hint().map(str::to_owned),
             Self::Customers(error) => error.hint(),
             Self::Storage(error) => error.hint().map(str::to_owned),
+            Self::Cluster(error) => error.hint(),
             Self::Artifact(ArtifactError::RunExists { path, .. }) if path.starts_with("s3:") => {
                 Some("give another name with --run, or remove what lies under that address, its manifest.json first".into())
             }

@@ -44,6 +44,8 @@ pub(super) struct Learned {
     pub(super) assembled: Assembled,
     pub(super) n_users: usize,
     pub(super) n_training_users: usize,
+    /// How many of them trained, where memory did not allow all.
+    pub(super) n_sampled_users: Option<usize>,
     pub(super) n_cells: usize,
     /// Users by their number of cells.
     pub(super) users_by_cells: BTreeMap<u64, u64>,

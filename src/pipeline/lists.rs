@@ -77,15 +77,12 @@ impl ListStats {
         }
     }
 
-    /// Adds what later buckets show.
+    /// Adds what later buckets show, but for the places, which are kept apart.
     pub(super) fn add(&mut self, other: Self) {
         self.counts.add(&other.counts);
         self.n_entries += other.n_entries;
         for (source, n) in other.by_source {
             *self.by_source.entry(source).or_default() += n;
-        }
-        for (sum, n) in self.places.iter_mut().zip(other.places) {
-            *sum += n;
         }
         self.top.extend(other.top);
         self.kth.extend(other.kth);

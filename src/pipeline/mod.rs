@@ -6,6 +6,7 @@
 mod ask;
 mod build;
 mod campaigns;
+mod emr;
 mod error;
 mod evaluate;
 mod facts;
@@ -31,6 +32,7 @@ pub use campaigns::{
     CampaignFacts, CampaignLine, Exported, Measurement, Member, MemberItem, Overlap, WhyCampaign, export,
     list as list_campaigns, measure_campaigns, members, overlap, preview, why,
 };
+pub use emr::{Night, NightOptions, emr_plan, emr_root, night, sizes};
 pub use error::PipelineError;
 pub use evaluate::{
     Candidate, DataFacts, Evaluation, EvaluationData, EvaluationInputs, EvaluationOptions, Fold, FoldCounts, FoldFacts,
@@ -43,6 +45,6 @@ pub use publish::{
     Audit, Published, Store, audit, create_tables, migrate_store, open_store, plan, publish, publish_into,
 };
 pub use seal::Built;
-pub use stages::{Plan, Sealed, TaskOutcome, TaskReport, WorkOptions, WorkStage, plan_work, work};
+pub use stages::{Plan, PlanOrder, Sealed, TaskOutcome, TaskReport, WorkOptions, WorkStage, plan_work, work};
 pub use summary::Summary;
 pub use tune::{Measured, TuneOptions, Tuned, tune};

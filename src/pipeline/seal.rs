@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Config keys that do not determine the result.
-pub(super) const OBSERVED_KEYS: [&str; 12] = [
+pub(super) const OBSERVED_KEYS: [&str; 13] = [
     "build",
     "events.paths",
     "orders.paths",
@@ -33,6 +33,7 @@ pub(super) const OBSERVED_KEYS: [&str; 12] = [
     "publish",
     "s3",
     "tune",
+    "emr",
 ];
 
 /// A finished build.
@@ -128,6 +129,9 @@ fn manifest(config: &Config, facts: &Facts) -> (Content, Observed) {
             ("cells", facts.learned.n_cells as u64),
         ],
     );
+    if let Some(n) = facts.learned.n_sampled_users {
+        put("training_sample", vec![("users", n as u64)]);
+    }
     put("lists.by_source", facts.lists.by_source.iter().map(|(name, n)| (name.as_str(), *n)).collect());
     put(
         "lists",

@@ -31,6 +31,9 @@ pub struct Summary {
     pub users: u64,
     /// Users that trained the model.
     pub training_users: u64,
+    /// How many of them trained, where the budget of memory did not allow all; everybody is folded in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled_users: Option<u64>,
     /// Items in the model.
     pub items: u64,
     /// Items that may be recommended.
@@ -109,6 +112,7 @@ pub(super) fn summary(config: &Config, facts: &Facts, stages: &[Stage]) -> Summa
         events: counts.by_kind.iter().map(|(kind, n)| (facts.kinds[*kind as usize].name.clone(), *n)).collect(),
         users: facts.learned.n_users as u64,
         training_users: facts.learned.n_training_users as u64,
+        sampled_users: facts.learned.n_sampled_users.map(|n| n as u64),
         items: facts.items.ids.len() as u64,
         eligible_items: facts.learned.n_eligible as u64,
         interactions: facts.learned.n_cells as u64,

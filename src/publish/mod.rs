@@ -7,7 +7,6 @@ mod config;
 mod dynamodb;
 mod error;
 mod lists;
-mod retry;
 mod rows;
 mod section;
 mod sink;
@@ -20,7 +19,6 @@ pub use dynamodb::{
 };
 pub use error::PublishError;
 pub use lists::{Expected, Tally, encode_list};
-pub use retry::{Failure, RetryPolicy};
 pub use rows::{DocumentBatch, Rows};
 pub use section::Section;
 pub use sink::{Begun, Committed, PublishedRun, RunHeader, RunSequence, Sink, Status};

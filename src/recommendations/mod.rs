@@ -42,6 +42,6 @@ pub use popular::PopularLists;
 pub use recommend::{OneList, Recommender, Scorer};
 pub use recommended::{RecommendCounts, Recommended, Source, SourceNames};
 pub use rules::{Eligibility, RuleWarning, Rules};
-pub use similar::{SimilarCounts, SimilarItems, Similarities};
+pub use similar::{PairCounts, SimilarCounts, SimilarItems, Similarities};
 pub use top_k::{Scored, TopK};
 pub use trending::{Activity, Trending};

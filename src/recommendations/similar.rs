@@ -23,6 +23,18 @@ pub struct Similarities<'a> {
     similarity: Option<&'a dyn ItemSimilarity>,
     n_known: usize,
     rules: &'a Rules,
+    counted: Option<&'a PairCounts>,
+}
+
+/// How many users share the items of each pair that may be similar: rows of the partners of each item.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PairCounts {
+    /// One more than items, ascending: where the partners of each item start.
+    pub offsets: Vec<usize>,
+    /// Partners, ascending: eligible items with enough users in common.
+    pub partners: Vec<u32>,
+    /// Users in common, parallel to `partners`.
+    pub n_users: Vec<u32>,
 }
 
 /// How a range of items was served.
@@ -81,7 +93,54 @@ impl<'a> Similarities<'a> {
         RecommendError::length("the weights matrix by items", "users", by_item.n_cols, by_user.n_rows())?;
         let similarity = model.and_then(|model| model.similarity());
         let n_known = model.filter(|_| similarity.is_some()).map_or(n_items, Model::n_items).min(n_items);
-        Ok(Self { by_user, by_item, similarity, n_known, rules })
+        Ok(Self { by_user, by_item, similarity, n_known, rules, counted: None })
+    }
+
+    /// Goes by pairs that were counted before, those of all items.
+    ///
+    /// # Errors
+    /// When there are counts of another number of items.
+    pub fn with_counts(self, counted: &'a PairCounts) -> Result<Self, RecommendError> {
+        let n_items = self.rules.n_items();
+        RecommendError::length("the counts of pairs", "items", counted.offsets.len().saturating_sub(1), n_items)?;
+        Ok(Self { counted: Some(counted), ..self })
+    }
+
+    /// Counts the pairs of `items` with all items. Needs no model.
+    ///
+    /// Determinism: integers, so the pairs of some items may be counted apart from those of others.
+    ///
+    /// # Errors
+    /// When there are not all of `items`.
+    pub fn count(&self, items: Range<usize>, config: &SimilarConfig) -> Result<PairCounts, RecommendError> {
+        RecommendError::range("items", &items, self.rules.n_items())?;
+        let chunks: Vec<PairCounts> = items
+            .clone()
+            .step_by(CHUNK_ITEMS)
+            .collect::<Vec<usize>>()
+            .into_par_iter()
+            .map_init(
+                || Scratch::new(self.rules.n_items()),
+                |scratch, start| {
+                    let mut counts = PairCounts::default();
+                    for item in start..(start + CHUNK_ITEMS).min(items.end) {
+                        scratch.find_candidates(item, config, self);
+                        counts.partners.extend_from_slice(&scratch.candidates);
+                        counts.n_users.extend_from_slice(&scratch.candidate_counts);
+                        counts.offsets.push(counts.partners.len());
+                    }
+                    counts
+                },
+            )
+            .collect();
+        let mut all = PairCounts { offsets: vec![0], ..PairCounts::default() };
+        for chunk in chunks {
+            let base = all.partners.len();
+            all.offsets.extend(chunk.offsets.iter().map(|end| base + end));
+            all.partners.extend(chunk.partners);
+            all.n_users.extend(chunk.n_users);
+        }
+        Ok(all)
     }
 
     /// The most similar eligible items of each of `items`; an item that is not eligible itself has its list, too.
@@ -113,11 +172,10 @@ impl<'a> Similarities<'a> {
     fn chunk(&self, items: Range<usize>, config: &SimilarConfig, scratch: &mut Scratch) -> SimilarItems {
         let mut lists = SimilarItems { of_items: items.clone(), ..SimilarItems::default() };
         for item in items {
-            // An item with too few users of its own shares enough with nobody: most of a long tail ends here.
-            if self.by_item.columns(item).len() >= config.min_pair_users as usize {
-                scratch.count_partners(item, self);
+            match self.counted {
+                Some(counted) => scratch.take_candidates(item, counted, self),
+                None => scratch.find_candidates(item, config, self),
             }
-            scratch.keep_candidates(item, config.min_pair_users, self);
             lists.counts.n_pairs += scratch.candidates.len() as u64;
             scratch.score(item, self);
             scratch.top.restart(config.k, Some(0.0));
@@ -164,6 +222,27 @@ impl Scratch {
                 }
                 *count += 1;
             }
+        }
+    }
+
+    /// The items that are compared with `item`, and how many users they share.
+    fn find_candidates(&mut self, item: usize, config: &SimilarConfig, of: &Similarities<'_>) {
+        // An item with too few users of its own shares enough with nobody: most of a long tail ends here.
+        if of.by_item.columns(item).len() >= config.min_pair_users as usize {
+            self.count_partners(item, of);
+        }
+        self.keep_candidates(item, config.min_pair_users, of);
+    }
+
+    /// The same from what was counted before.
+    fn take_candidates(&mut self, item: usize, counted: &PairCounts, of: &Similarities<'_>) {
+        self.candidates.clear();
+        self.candidate_counts.clear();
+        if item < of.n_known {
+            let range = counted.offsets[item]..counted.offsets[item + 1];
+            let known = counted.partners[range.clone()].partition_point(|&other| (other as usize) < of.n_known);
+            self.candidates.extend_from_slice(&counted.partners[range.start..range.start + known]);
+            self.candidate_counts.extend_from_slice(&counted.n_users[range.start..range.start + known]);
         }
     }
 
@@ -335,6 +414,15 @@ mod tests {
                     prop_assert_eq!(list, expected, "item {}", item);
                 }
                 prop_assert_eq!(lists.counts.n_lists + lists.counts.n_empty, 90);
+                let none: Option<&dyn Model> = None;
+                let blind = Similarities::new(&by_user, &by_item, none, &rules).unwrap();
+                let mut counted = blind.count(0..37, &config).unwrap();
+                let rest = blind.count(37..90, &config).unwrap();
+                counted.offsets.extend(rest.offsets[1..].iter().map(|end| counted.partners.len() + end));
+                counted.partners.extend(rest.partners);
+                counted.n_users.extend(rest.n_users);
+                let again = similar.with_counts(&counted).unwrap().of(0..90, &config).unwrap();
+                prop_assert_eq!(&again, &lists);
                 let part = similar.of(30..50, &config).unwrap();
                 prop_assert_eq!(&part.items[..], &lists.items[lists.offsets[30]..lists.offsets[50]]);
             }

@@ -88,12 +88,13 @@ struct Bench<'a> {
     work: String,
     sets: Vec<String>,
     environment: Vec<(&'static str, String)>,
+    item_parts: &'static str,
 }
 
 impl<'a> Bench<'a> {
     fn new(here: &'a Path, sets: &[&str]) -> Self {
         let sets = sets.iter().map(|set| (*set).to_owned()).collect();
-        Self { here, work: "work".into(), sets, environment: Vec::new() }
+        Self { here, work: "work".into(), sets, environment: Vec::new(), item_parts: "0" }
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
@@ -128,7 +129,7 @@ impl<'a> Bench<'a> {
     }
 
     fn plan(&self, run: &str) {
-        self.done(&["worker", "plan", "--run", run]);
+        self.done(&["worker", "plan", "--run", run, "--item-parts", self.item_parts]);
     }
 
     fn after_shuffle(&self) {
@@ -137,6 +138,11 @@ impl<'a> Bench<'a> {
         // In another order, and in two processes.
         self.done(&["worker", "aggregate", "--bucket", "2-3"]);
         self.done(&["worker", "aggregate", "--bucket", "0-1"]);
+        if self.item_parts == "3" {
+            self.done(&["worker", "pairs", "--part", "2"]);
+            assert!(self.refused(&["train"]).1.contains("pairs/part-000 is not done"));
+            self.done(&["worker", "pairs", "--part", "0-1"]);
+        }
         self.done(&["train"]);
         self.done(&["worker", "recommend", "--bucket", "1-3"]);
         self.done(&["worker", "recommend", "--bucket", "0"]);
@@ -225,6 +231,9 @@ fn assert_same(local: &Run, distributed: &Run) {
 fn compare(here: &Path, sets: &[&str], name: &str) -> (Run, Run) {
     let mut bench = Bench::new(here, sets);
     bench.work = format!("work-{name}");
+    if name.ends_with("-parts") {
+        bench.item_parts = "3";
+    }
     bench.run(&["build", "--run", &format!("local-{name}")]).ok();
     bench.plan(&format!("cluster-{name}"));
     let work = here.join(&bench.work);
@@ -266,6 +275,11 @@ fn stages_on_their_own_give_the_bytes_of_a_build() {
     assert!(users(&page(&local)) > 0);
 
     compare(here, &["--set", "model.kind='item_item'", "--set", "events.window_days=6"], "item-item");
+    // Pairs of items counted apart, for the model and for similar items.
+    let sequence = ["--set", "model.kind='item_item'", "--set", "model.item_item.sequence_weight=0.5"];
+    let fewer = ["--set", "model.item_item.neighbours=20", "--set", "interactions.min_items_per_user=3"];
+    compare(here, &[&sequence[..], &fewer].concat(), "item-item-parts");
+    compare(here, &[], "als-parts");
     // A model that asks for times; weights that come from orders; no catalogue.
     let times = ["--set", "model.kind='popularity'", "--set", "model.popularity.half_life_days=3"];
     compare(here, &[&times[..], &["--set", "events.as_of='2024-06-08'"]].concat(), "popularity");
@@ -311,6 +325,31 @@ fn kill_at(here: &Path, arguments: &[&str], failpoint: &str, sign: &Path) {
 }
 
 #[test]
+fn a_sample_trains_where_memory_is_short_and_everybody_gets_a_list() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    let pairs = (0..8_000i64).flat_map(|user| (0..10).map(move |at| (user, (user * 3 + at * at + user % 7 * at) % 60)));
+    let (users, items): (Vec<i64>, Vec<i64>) = pairs.unzip();
+    write(&here.join("pairs/a.parquet"), vec![("user_id", integers(users)), ("item_id", integers(items))]);
+    fs::write(
+        here.join("nightshelf.toml"),
+        "[events]\npaths = ['pairs']\npreset = 'pairs'\n[interactions]\nn_buckets = 4\n[publish]\ntargets = []\n\
+         [model.als]\nn_factors = 4\niterations = 1\n[recommendations]\nk = 5\n",
+    )
+    .unwrap();
+    let (local, _) = compare(here, &["--set", "model.als.memory_budget_mib=1"], "sampled");
+    let counts = &local.manifest().content.counts;
+    let (n_sampled, n_users) = (counts["training_sample"]["users"], counts["interactions"]["training_users"]);
+    assert!(n_sampled > n_users / 4 && n_sampled < n_users * 9 / 10, "{n_sampled} of {n_users}");
+    assert_eq!((n_users, counts["lists.by_source"]["als"]), (8_000, 8_000));
+    let summary = Bench::new(here, &[]).run(&["build", "--run", "whole", "--json"]).json();
+    assert!(summary.get("sampled_users").is_none(), "nothing is said where everybody trains");
+    let said = Bench::new(here, &["--set", "model.als.memory_budget_mib=1"]).run(&["build", "--run", "said"]).ok();
+    assert!(said.stdout.contains(" of 8,000 users"), "{}", said.stdout);
+    assert_ne!(summary["content_sha256"], local.manifest().content_sha256.as_str());
+}
+
+#[test]
 fn a_second_attempt_does_no_harm_whenever_it_comes() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
@@ -319,6 +358,10 @@ fn a_second_attempt_does_no_harm_whenever_it_comes() {
     bench.run(&["build", "--run", "local"]).ok();
     bench.plan("cluster");
     assert_eq!(bench.tasks(&["worker", "plan", "--run", "cluster"]), ["already_done"]);
+    let (_, said) = bench.refused(&["worker", "plan", "--run", "cluster", "--item-parts", "2"]);
+    assert!(said.contains("it has 0 item parts"), "{said}");
+    let (code, said) = bench.refused(&["worker", "pairs", "--part", "0"]);
+    assert!(code == 2 && said.contains("the plan has no item parts"), "{said}");
     let work = here.join("work");
     shuffle(&plan_of(&work), &work);
 

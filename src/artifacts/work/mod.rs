@@ -7,7 +7,8 @@
 //! W/plan.json                             what is built, from what
 //! W/<stage>/bucket-NNN/<attempt>/...      files of one attempt
 //! W/<stage>/bucket-NNN/done.json          which attempt counts, its files with SHA-256; made once, never replaced
-//! W/<stage>/<attempt>/..., done.json      the same for a stage that is one task
+//! W/<stage>/part-NNN/...                  the same for parts of something else than users
+//! W/<stage>/<attempt>/..., done.json      and for a stage that is one task
 //! ```
 
 mod output;

@@ -25,8 +25,8 @@ pub struct Done {
     pub format_version: u32,
     /// The stage.
     pub stage: String,
-    /// The bucket, unless the stage is one task.
-    pub bucket: Option<usize>,
+    /// The bucket or part, unless the stage is one task.
+    pub number: Option<usize>,
     /// The attempt: the name of the folder that holds the files.
     pub attempt: String,
     /// Seconds that the attempt took.
@@ -44,7 +44,7 @@ impl Done {
             let found = u64::from(done.format_version);
             return Err(ArtifactError::UnknownFormat { path: path.into(), found, known: FORMAT_VERSION });
         }
-        if done.stage != task.stage || done.bucket != task.bucket || done.attempt.contains(['/', '\\']) {
+        if done.stage != task.stage || done.number != task.number || done.attempt.contains(['/', '\\']) {
             return Err(ArtifactError::damaged(path, "it is another task's"));
         }
         Ok(done)

@@ -14,33 +14,41 @@ use crate::{
     storage::{Condition, S3Prefix, Storage},
 };
 
-/// One task: a stage, or a stage's work on one bucket.
+/// One task: a stage, or a stage's work on one bucket of users or one part of something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Task {
     /// The stage's name.
     pub stage: &'static str,
-    /// The bucket; `None` for a stage that is one task.
-    pub bucket: Option<usize>,
+    /// The bucket or part; `None` for a stage that is one task.
+    pub number: Option<usize>,
+    /// What the number counts: `bucket` or `part`.
+    noun: &'static str,
 }
 
 impl Task {
     /// A stage that is one task.
     #[must_use]
     pub fn whole(stage: &'static str) -> Self {
-        Self { stage, bucket: None }
+        Self { stage, number: None, noun: "" }
     }
 
     /// A stage's work on one bucket.
     #[must_use]
     pub fn of_bucket(stage: &'static str, bucket: usize) -> Self {
-        Self { stage, bucket: Some(bucket) }
+        Self { stage, number: Some(bucket), noun: "bucket" }
+    }
+
+    /// A stage's work on one part.
+    #[must_use]
+    pub fn of_part(stage: &'static str, part: usize) -> Self {
+        Self { stage, number: Some(part), noun: "part" }
     }
 
     /// The task's folder below the work location.
     #[must_use]
     pub fn folder(&self) -> String {
-        match self.bucket {
-            Some(bucket) => format!("{}/bucket-{bucket:03}", self.stage),
+        match self.number {
+            Some(number) => format!("{}/{}-{number:03}", self.stage, self.noun),
             None => self.stage.to_owned(),
         }
     }
@@ -144,12 +152,14 @@ impl Work {
     /// # Errors
     /// When it cannot be read, or what says so is damaged.
     pub fn done(&self, task: Task) -> Result<Option<TaskOutput>, ArtifactError> {
-        let path = task.done_path();
-        let Some(bytes) = self.get(&path)? else { return Ok(None) };
-        let done = Done::parse(&bytes, &self.name_of(&path), task)?;
+        self.get(&task.done_path())?.map(|bytes| self.open(task, &bytes)).transpose()
+    }
+
+    fn open(&self, task: Task, done: &Bytes) -> Result<TaskOutput, ArtifactError> {
+        let done = Done::parse(done, &self.name_of(&task.done_path()), task)?;
         let folder = format!("{}/{}", task.folder(), done.attempt);
         let remote = self.remote.as_ref().map(|prefix| prefix.join(&folder));
-        Ok(Some(TaskOutput { folder: self.name_of(&folder), remote, done }))
+        Ok(TaskOutput { folder: self.name_of(&folder), remote, done })
     }
 
     /// The output of a task that must be done.
@@ -157,8 +167,25 @@ impl Work {
     /// # Errors
     /// As [`done`](Self::done), and when it is not.
     pub fn output(&self, task: Task) -> Result<TaskOutput, ArtifactError> {
-        let missing = || ArtifactError::NotDone { task: task.folder(), path: self.name_of(&task.done_path()) };
-        self.done(task)?.ok_or_else(missing)
+        self.done(task)?.ok_or_else(|| self.not_done(task))
+    }
+
+    fn not_done(&self, task: Task) -> ArtifactError {
+        ArtifactError::NotDone { task: task.folder(), path: self.name_of(&task.done_path()) }
+    }
+
+    /// The outputs of tasks that must all be done, in their order.
+    ///
+    /// # Errors
+    /// As [`output`](Self::output); the first task that is not done is named.
+    ///
+    /// Cost: on S3 several requests at once.
+    pub fn outputs(&self, tasks: impl IntoIterator<Item = Task>) -> Result<Vec<TaskOutput>, ArtifactError> {
+        let Some(prefix) = &self.remote else { return tasks.into_iter().map(|task| self.output(task)).collect() };
+        let tasks: Vec<Task> = tasks.into_iter().collect();
+        let paths: Vec<String> = tasks.iter().map(Task::done_path).collect();
+        let all = tasks.into_iter().zip(prefix.get_all(&paths)?);
+        all.map(|(task, bytes)| self.open(task, &bytes.ok_or_else(|| self.not_done(task))?)).collect()
     }
 
     /// Begins an attempt at a task. Its name is made up unless given; of two attempts of one name the second gets another.

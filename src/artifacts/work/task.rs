@@ -140,7 +140,7 @@ impl TaskWriter {
         let done = Done {
             format_version: FORMAT_VERSION,
             stage: self.task.stage.to_owned(),
-            bucket: self.task.bucket,
+            number: self.task.number,
             attempt: self.attempt.clone(),
             seconds: self.begun.elapsed().as_secs_f64(),
             peak_memory_bytes,

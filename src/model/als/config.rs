@@ -28,8 +28,11 @@ pub struct AlsConfig {
     pub solver: Solver,
     /// Steps of conjugate gradients in a half-step. Only for `cg`.
     pub cg_steps: usize,
-    /// Seed of the first item factors.
+    /// Seed of the first item factors, and of the sample of users.
     pub seed: u64,
+    /// When training would take more memory than this, in MiB, a sample of the users trains and everybody is folded in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_budget_mib: Option<u64>,
 }
 
 /// Which loss is minimised; [`Als`](super::Als) writes both out.
@@ -68,6 +71,7 @@ impl Default for AlsConfig {
             solver: Solver::default(),
             cg_steps: 3,
             seed: 42,
+            memory_budget_mib: None,
         }
     }
 }
@@ -95,6 +99,9 @@ impl AlsConfig {
         }
         if !(self.unobserved_weight.is_finite() && self.unobserved_weight >= 0.0) {
             return Err(format!("{path}.unobserved_weight must be 0 or more, is {}", self.unobserved_weight));
+        }
+        if self.memory_budget_mib.is_some_and(|mib| !(1..=1 << 40).contains(&mib)) {
+            return Err(format!("{path}.memory_budget_mib must be at least 1; leave it out for no limit"));
         }
         if !(0.0..=2.0).contains(&self.regularization_exponent) {
             return Err(format!("{path}.regularization_exponent must be 0 to 2, is {}", self.regularization_exponent));

@@ -12,12 +12,14 @@ mod fixed;
 mod half_step;
 mod long_row;
 mod objective;
+mod sample;
 mod train;
 
 use ndarray::Array2;
 
 pub use config::{AlsConfig, Solver, Weighting};
 pub use objective::objective;
+pub(super) use sample::training_sample;
 
 use self::{
     axes::Axes,

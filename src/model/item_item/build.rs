@@ -44,7 +44,9 @@ pub(super) struct Neighbours {
 /// Determinism: a similarity sums its users in ascending order, on one thread; the largest are kept, ties by item.
 /// Cost: one multiply-add for each pair of cells of each user; a dense row of sums for each thread, and one for each user
 /// with more than a tenth of all items.
-pub(super) fn build(config: &ItemItemConfig, users: &Csr, on: &mut dyn FnMut(TrainEvent)) -> Csr {
+///
+/// Shapes: the rows of the items `wanted`, before [`finish`] has seen all of them.
+pub(super) fn rows(config: &ItemItemConfig, users: &Csr, wanted: Range<usize>, on: &mut dyn FnMut(TrainEvent)) -> Csr {
     let items = users.transpose();
     let measure = Measure::of(config, users, &items);
     let sequence = Sequence::of(config, users, &items);
@@ -56,12 +58,14 @@ pub(super) fn build(config: &ItemItemConfig, users: &Csr, on: &mut dyn FnMut(Tra
         .collect();
     let sources =
         Sources { rows: &rows, items: &items, measure: &measure, sequence: sequence.as_ref(), n_products: &n_products };
-    let steps = steps(&n_products);
-    let mut gather = Gather::new(&n_products, config.neighbours);
+    let steps = steps(&n_products[wanted.clone()]);
+    let mut gather = Gather::new(&n_products[wanted.clone()], config.neighbours);
     let idle: Mutex<Vec<Sums>> = Mutex::default();
     for (iteration, step) in (1..).zip(&steps) {
         let chunks: Vec<Range<usize>> =
             step.clone().step_by(CHUNK_ITEMS).map(|start| start..step.end.min(start + CHUNK_ITEMS)).collect();
+        let chunks: Vec<Range<usize>> =
+            chunks.into_iter().map(|chunk| wanted.start + chunk.start..wanted.start + chunk.end).collect();
         let mut blocks = gather.blocks(chunks.len());
         chunks.into_par_iter().zip(&mut blocks).with_max_len(1).for_each(|(chunk, block)| {
             let free = idle.lock().expect("no thread panics with the lock held").pop();
@@ -77,8 +81,12 @@ pub(super) fn build(config: &ItemItemConfig, users: &Csr, on: &mut dyn FnMut(Tra
         on(TrainEvent::Iteration { iteration, iterations: steps.len(), loss: None });
     }
     drop((measure, rows, idle));
-    let similarity = gather.matrix(n_items);
-    if config.normalise { normalise::within_columns(similarity, config.neighbours) } else { similarity }
+    gather.matrix(n_items)
+}
+
+/// What is left to do with the rows of all items.
+pub(super) fn finish(config: &ItemItemConfig, rows: Csr) -> Csr {
+    if config.normalise { normalise::within_columns(rows, config.neighbours) } else { rows }
 }
 
 /// All items in at most [`REPORTS`] ranges of about equal work.

@@ -14,6 +14,8 @@ mod sequence;
 mod spread;
 mod sums;
 
+use std::ops::Range;
+
 pub use config::{ItemItemConfig, SimilarityKind};
 
 use super::{
@@ -62,13 +64,38 @@ impl ItemItem {
         trains: &[bool],
         on: &mut dyn FnMut(TrainEvent),
     ) -> Result<Self, ModelError> {
+        let rows = Self::train_rows(&config, weights, trains, 0..weights.n_cols, on)?;
+        Self::from_rows(config, rows)
+    }
+
+    /// The rows of some of the items. An item's row needs all users and no other item's row, so they may be made apart.
+    ///
+    /// Returns: `items.len()` rows for [`from_rows`](Self::from_rows), which wants those of all items, in their order.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train).
+    pub fn train_rows(
+        config: &ItemItemConfig,
+        weights: &Csr,
+        trains: &[bool],
+        items: Range<usize>,
+        on: &mut dyn FnMut(TrainEvent),
+    ) -> Result<Csr, ModelError> {
         config.check("model.item_item").map_err(ModelError::Config)?;
         cells::check(weights, trains)?;
         config.check_times(weights)?;
         let users = cells::training_rows(weights, trains, config.weights);
         let key = "model.item_item.training_half_life_days";
         let users = cells::decayed(users, config.training_half_life_days, key)?;
-        let similarity = build::build(&config, &users, on);
+        Ok(build::rows(config, &users, items, on))
+    }
+
+    /// The model of the rows of all items; the same as [`train`](Self::train) makes.
+    ///
+    /// # Errors
+    /// As [`from_parts`](Self::from_parts).
+    pub fn from_rows(config: ItemItemConfig, rows: Csr) -> Result<Self, ModelError> {
+        let similarity = build::finish(&config, rows);
         Self::from_parts(config, similarity)
     }
 

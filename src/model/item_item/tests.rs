@@ -393,3 +393,38 @@ fn blocks_and_dense_rows_give_the_bits_of_plain_sums() {
         assert!((100..1_000).contains(&n_spread), "{n_spread}");
     }
 }
+
+#[test]
+fn rows_made_apart_are_the_rows_of_the_whole() {
+    let mut weights = Csr { indptr: vec![0], n_cols: 90, ..Csr::default() };
+    for user in 0..150u32 {
+        for item in (0..90u32).filter(|item| (user * 7 + item * item * 3 + user * item) % 11 < 2 || user % 40 == 0) {
+            weights.indices.push(item);
+            weights.values.push(0.3 + (user % 7) as f32 * 0.7);
+            weights.times.push(crate::interactions::Stamp(user * 31 + item * 17 % 23));
+        }
+        weights.indptr.push(weights.indices.len());
+    }
+    let trains: Vec<bool> = (0..150).map(|user| user % 9 != 0).collect();
+    for (kind, sequence_weight, normalise) in [
+        (SimilarityKind::Rp3beta, 0.0, true),
+        (SimilarityKind::Cosine, 0.0, false),
+        (SimilarityKind::Bm25, 0.5, true),
+        (SimilarityKind::Jaccard, 0.0, true),
+    ] {
+        let config =
+            ItemItemConfig { kind, sequence_weight, normalise, neighbours: 12, shrinkage: 2.0, ..Default::default() };
+        let whole = ItemItem::train(config.clone(), &weights, &trains, &mut |_| ()).unwrap();
+        let mut joined = Csr { indptr: vec![0], n_cols: 90, ..Csr::default() };
+        for range in [0..1, 1..33, 33..33, 33..90] {
+            let rows = ItemItem::train_rows(&config, &weights, &trains, range, &mut |_| ()).unwrap();
+            let base = joined.indices.len();
+            joined.indices.extend(rows.indices);
+            joined.values.extend(rows.values);
+            joined.indptr.extend(rows.indptr[1..].iter().map(|end| base + end));
+        }
+        let apart = ItemItem::from_rows(config, joined).unwrap();
+        assert_eq!(apart.neighbours(), whole.neighbours(), "{kind:?}");
+        assert!(whole.neighbours().n_cells() > 300);
+    }
+}

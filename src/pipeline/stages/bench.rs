@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     aggregate::aggregate_bucket,
+    pairs::Counting,
     plan::{self, Plan, agrees, with_as_of},
     recommend::Recommending,
     seal::{Sealed, seal_run, sealed},
@@ -11,7 +12,7 @@ use super::{
     train::train_all,
 };
 use crate::{
-    artifacts::{Committed, Task, TaskWriter, Work},
+    artifacts::{ArtifactError, Committed, Task, TaskOutput, TaskWriter, Work},
     config::Config,
     events::{Scan, ScanInput, ScanProgress, scan},
     interactions::Kind,
@@ -24,9 +25,13 @@ use crate::{
 pub(super) const SURVEY: &str = "survey";
 pub(super) const MERGE: &str = "merge";
 pub(super) const AGGREGATE: &str = "aggregate";
+pub(super) const PAIRS: &str = "pairs";
 pub(super) const TRAIN: &str = "train";
 pub(super) const RECOMMEND: &str = "recommend";
 pub(super) const SEAL: &str = "seal";
+
+/// Outputs of tasks that are read at once.
+pub(super) const READ_AT_ONCE: usize = 64;
 
 /// Where a distributed build works.
 #[derive(Debug, Clone)]
@@ -46,6 +51,8 @@ pub enum WorkStage {
     MergeSurvey,
     /// Interactions and profiles of buckets.
     Aggregate(Vec<usize>),
+    /// Pairs of the items of some ranges, where the plan has them counted apart.
+    Pairs(Vec<usize>),
     /// The model and the lists of items.
     Train,
     /// The lists of buckets of users.
@@ -71,7 +78,7 @@ pub enum TaskOutcome {
 pub struct TaskReport {
     /// The stage.
     pub stage: &'static str,
-    /// The bucket, unless the stage is one task.
+    /// The bucket (of the stage `pairs` the part), unless the stage is one task.
     pub bucket: Option<usize>,
     /// The attempt that counts, or the one that lost.
     pub attempt: String,
@@ -142,6 +149,17 @@ impl Bench<'_> {
                     aggregate_bucket(self, all, bucket, task, stages)
                 })
             }
+            WorkStage::Pairs(parts) => {
+                let mut shared = None;
+                let task = |part| Task::of_part(PAIRS, part);
+                self.tasks(task, ("--part", self.plan.n_item_parts), parts, each, |part, task, stages| {
+                    let counting = match &mut shared {
+                        Some(counting) => counting,
+                        None => shared.insert(Counting::load(self, stages)?),
+                    };
+                    counting.part(self, part, task, stages)
+                })
+            }
             WorkStage::Train => {
                 each(&self.task(Task::whole(TRAIN), |task, stages| train_all(self, task, stages))?);
                 Ok(())
@@ -169,14 +187,29 @@ impl Bench<'_> {
         stage: &'static str,
         buckets: &[usize],
         each: &mut (dyn FnMut(&TaskReport) + Send),
+        work: impl FnMut(usize, &TaskWriter, &mut Stages<'_>) -> Result<(), PipelineError>,
+    ) -> Result<(), PipelineError> {
+        self.tasks(|bucket| Task::of_bucket(stage, bucket), ("--bucket", self.plan.n_buckets), buckets, each, work)
+    }
+
+    /// The tasks of some of the `n` parts of a stage.
+    fn tasks(
+        &self,
+        task: impl Fn(usize) -> Task,
+        (flag, n): (&str, usize),
+        parts: &[usize],
+        each: &mut (dyn FnMut(&TaskReport) + Send),
         mut work: impl FnMut(usize, &TaskWriter, &mut Stages<'_>) -> Result<(), PipelineError>,
     ) -> Result<(), PipelineError> {
-        let n_buckets = self.plan.n_buckets;
-        if let Some(bucket) = buckets.iter().find(|bucket| **bucket >= n_buckets) {
-            return Err(PipelineError::Config(format!("--bucket must be 0 to {}, is {bucket}", n_buckets - 1)));
+        if let Some(part) = parts.iter().find(|part| **part >= n) {
+            let message = match n.checked_sub(1) {
+                Some(last) => format!("{flag} must be 0 to {last}, is {part}"),
+                None => format!("{flag} is {part}, and the plan has no item parts: training counts pairs itself"),
+            };
+            return Err(PipelineError::Config(message));
         }
-        for &bucket in buckets {
-            each(&self.task(Task::of_bucket(stage, bucket), |task, stages| work(bucket, task, stages))?);
+        for &part in parts {
+            each(&self.task(task(part), |task, stages| work(part, task, stages))?);
         }
         Ok(())
     }
@@ -189,7 +222,7 @@ impl Bench<'_> {
     ) -> Result<TaskReport, PipelineError> {
         let report = |attempt: &str, outcome| TaskReport {
             stage: task.stage,
-            bucket: task.bucket,
+            bucket: task.number,
             attempt: attempt.to_owned(),
             outcome,
             sealed: None,
@@ -197,7 +230,7 @@ impl Bench<'_> {
         if let Some(output) = self.work.done(task)? {
             return Ok(report(&output.done.attempt, TaskOutcome::AlreadyDone));
         }
-        let span = tracing::info_span!("task", stage = task.stage, bucket = task.bucket);
+        let span = tracing::info_span!("task", stage = task.stage, number = task.number);
         let _entered = span.enter();
         let writer = self.work.begin(task, self.attempt.as_deref())?;
         let attempt = writer.attempt().to_owned();
@@ -207,6 +240,16 @@ impl Bench<'_> {
             Committed::Lost => TaskOutcome::Lost,
         };
         Ok(report(&attempt, outcome))
+    }
+
+    /// What a stage left of all buckets.
+    pub(super) fn of_all_buckets(&self, stage: &'static str) -> Result<Vec<TaskOutput>, ArtifactError> {
+        self.work.outputs((0..self.plan.n_buckets).map(|bucket| Task::of_bucket(stage, bucket)))
+    }
+
+    /// What counting pairs left of all parts.
+    pub(super) fn of_all_parts(&self) -> Result<Vec<TaskOutput>, ArtifactError> {
+        self.work.outputs((0..self.plan.n_item_parts).map(|part| Task::of_part(PAIRS, part)))
     }
 
     /// Reads the rows that the shuffle dealt to a bucket.

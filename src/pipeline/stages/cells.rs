@@ -66,10 +66,9 @@ pub(super) fn load_record(output: &TaskOutput) -> Result<BucketRecord, PipelineE
     Ok(output.json(FACTS)?)
 }
 
-pub(super) fn load_cells(output: &TaskOutput) -> Result<BucketCells, PipelineError> {
-    let with_times = load_record(output)?.with_times;
+pub(super) fn load_cells(output: &TaskOutput, record: &BucketRecord) -> Result<BucketCells, PipelineError> {
     let (users, cells) = (Table::read(output, USERS)?, Table::read(output, CELLS)?);
-    let times = if with_times { cells.u32("time")? } else { Vec::new() };
+    let times = if record.with_times { cells.u32("time")? } else { Vec::new() };
     Ok(BucketCells {
         users: users.text("user_id")?,
         indptr: std::iter::once(0).chain(ends(&users.u32("n_pairs")?)).collect(),
@@ -80,7 +79,7 @@ pub(super) fn load_cells(output: &TaskOutput) -> Result<BucketCells, PipelineErr
     })
 }
 
-pub(super) fn load_facts(output: &TaskOutput) -> Result<BucketFacts, PipelineError> {
+pub(super) fn load_facts(output: &TaskOutput, record: &BucketRecord) -> Result<BucketFacts, PipelineError> {
     let activity = Table::read(output, ACTIVITY)?;
     Ok(BucketFacts {
         items: activity.u32("item")?,
@@ -89,7 +88,7 @@ pub(super) fn load_facts(output: &TaskOutput) -> Result<BucketFacts, PipelineErr
         baskets: Baskets {
             ends: ends(&Table::read(output, BASKETS)?.u32("n_items")?).collect(),
             items: Table::read(output, BASKET_ITEMS)?.u32("item")?,
-            n_too_large: load_record(output)?.baskets_too_large,
+            n_too_large: record.baskets_too_large,
         },
     })
 }

@@ -9,7 +9,7 @@ use crate::{
     events::Counts,
     ids::IdTable,
     interactions::{Assembled, BucketCells, Csr, Interactions, assemble},
-    model::TrainedModel,
+    model::{ItemItem, ModelError, TrainedModel, training_users},
     pipeline::{
         PipelineError,
         facts::{Baskets, ItemLists, Learned},
@@ -20,7 +20,9 @@ use crate::{
         observer::Stages,
         training::train_observed,
     },
-    recommendations::{BoughtTogether, Catalog, ListKind, PopularLists, Recommender, Rules, Similarities, Trending},
+    recommendations::{
+        BoughtTogether, Catalog, ListKind, PairCounts, PopularLists, Recommender, Rules, Similarities, Trending,
+    },
     storage::Storage,
 };
 
@@ -75,21 +77,37 @@ pub(in crate::pipeline) struct Trained {
     pub(in crate::pipeline) model: TrainedModel,
     pub(in crate::pipeline) items: ItemTable,
     pub(in crate::pipeline) losses: Vec<(usize, f64)>,
+    pub(in crate::pipeline) n_sampled_users: Option<usize>,
     by_item: Csr,
 }
 
-/// Trains the model; writes `model/` and `items/`.
+/// What was found out of pairs of items before training, range by range.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Counted {
+    /// Rows of `item_item`, for a run of that model.
+    pub(in crate::pipeline) neighbours: Option<Csr>,
+    /// For similar items.
+    pub(in crate::pipeline) pairs: PairCounts,
+}
+
+/// Trains the model, unless its rows were `made` before; writes `model/` and `items/`.
 pub(in crate::pipeline) fn train_and_save(
     config: &Config,
     files: &dyn WriteFiles,
     interactions: &Interactions,
     catalog: Catalog,
+    made: Option<Csr>,
     stages: &mut Stages<'_>,
 ) -> Result<Trained, PipelineError> {
     let (model, losses) = stages.run("train", None, "interactions", |on| {
         let n_cells = interactions.weights.n_cells() as u64;
+        if let Some(rows) = made {
+            let model = ItemItem::from_rows(config.model.item_item.clone(), rows)?;
+            return Ok::<_, ModelError>(((TrainedModel::ItemItem(model), Vec::new()), n_cells));
+        }
         train_observed(&config.model, interactions, None, on).map(|trained| (trained, n_cells))
     })?;
+    let n_sampled_users = training_users(&config.model, interactions)?;
     let by_item = interactions.weights.transpose();
     let items = item_table(interactions, &by_item, catalog);
     stages.run("save model", None, "items", |_| -> Result<_, PipelineError> {
@@ -97,7 +115,7 @@ pub(in crate::pipeline) fn train_and_save(
         write_items(files.file(ITEMS)?, &items)?;
         Ok(((), items.ids.len() as u64))
     })?;
-    Ok(Trained { model, items, losses, by_item })
+    Ok(Trained { model, items, losses, n_sampled_users, by_item })
 }
 
 /// What lists are made by, besides the model.
@@ -134,6 +152,7 @@ pub(in crate::pipeline) fn write_item_lists(
     shelf: &Shelf,
     interactions: &Interactions,
     gathered: Gathered,
+    counted: Option<&PairCounts>,
     stages: &mut Stages<'_>,
 ) -> Result<ItemLists, PipelineError> {
     let Shelf { rules, popular, .. } = shelf;
@@ -141,7 +160,10 @@ pub(in crate::pipeline) fn write_item_lists(
     let shown: Vec<u32> = popular.overall().iter().copied().take(3).collect();
     let (similar_counts, similar_examples) = stages.run("similar items", Some(n_items), "items", |on| {
         let model = trained.model.as_model();
-        let similarities = Similarities::new(&interactions.weights, &trained.by_item, Some(model), rules)?;
+        let mut similarities = Similarities::new(&interactions.weights, &trained.by_item, Some(model), rules)?;
+        if let Some(counted) = counted {
+            similarities = similarities.with_counts(counted)?;
+        }
         write_similar(files, &interactions.items, &similarities, &config.recommendations.similar, &shown, on)
             .map(|done| (done, n_items))
     })?;
@@ -179,7 +201,7 @@ impl Learned {
     pub(in crate::pipeline) fn new(
         interactions: &Interactions,
         assembled: Assembled,
-        losses: Vec<(usize, f64)>,
+        (losses, n_sampled_users): (Vec<(usize, f64)>, Option<usize>),
         shelf: &Shelf,
         lists: ItemLists,
     ) -> Self {
@@ -191,6 +213,7 @@ impl Learned {
             assembled,
             n_users: interactions.users.len(),
             n_training_users: interactions.trains.iter().filter(|trains| **trains).count(),
+            n_sampled_users,
             n_cells: interactions.weights.n_cells(),
             users_by_cells,
             n_eligible: shelf.rules.n_eligible(),

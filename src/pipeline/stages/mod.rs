@@ -11,6 +11,7 @@
 //! | survey | a bucket each | its rows | counts, newest instant, items |
 //! | merge | one | all surveys, the catalogue | counts, `as_of`, the table of all items |
 //! | aggregate | a bucket each | its rows | `interactions/`, `profiles/`; cells, baskets, activity |
+//! | pairs | a range of items each, if planned | all cells | counts of pairs, rows of `item_item` |
 //! | train | one | all cells | `model/`, `items/`, lists of items |
 //! | recommend | a bucket each | its cells, the model | `recommendations/` |
 //! | seal | one | everything | the run |
@@ -20,6 +21,7 @@ mod bench;
 mod buckets;
 mod cells;
 mod learn;
+mod pairs;
 mod plan;
 mod recommend;
 mod seal;
@@ -30,5 +32,5 @@ pub(super) use buckets::{Buckets, Instants};
 pub(super) use learn::{Assembly, Shelf, assemble_buckets, catalogue, train_and_save, users_of, write_item_lists};
 
 pub use bench::{TaskOutcome, TaskReport, WorkOptions, WorkStage, work};
-pub use plan::{Plan, plan_work};
+pub use plan::{Plan, PlanOrder, plan_work};
 pub use seal::Sealed;

@@ -43,6 +43,8 @@ pub struct Plan {
     pub config_sha256: String,
     /// Buckets to deal users into.
     pub n_buckets: usize,
+    /// Ranges of items whose pairs are counted apart; 0: training counts them.
+    pub n_item_parts: usize,
     /// The column that the shuffle puts beside each row.
     pub latest_column: String,
     /// The clickstream.
@@ -51,6 +53,17 @@ pub struct Plan {
     pub orders: Option<ShuffleSource>,
     /// The inputs with their checksums, for the manifest.
     pub(super) inputs: Inputs,
+}
+
+/// What is to be planned.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOrder {
+    /// The run's name.
+    pub run: String,
+    /// The instant that ages are counted from; the config's, or the newest event, unless it is given.
+    pub as_of: Option<String>,
+    /// Ranges of items whose pairs are counted apart; 0: training counts them.
+    pub n_item_parts: usize,
 }
 
 /// SHA-256 of the part of a config that determines the result.
@@ -69,40 +82,43 @@ pub(super) fn with_as_of(config: &Config, as_of: Option<&str>) -> Result<Config,
     Ok(config)
 }
 
-/// Lists the inputs, takes their checksums and writes the plan of run `run`, unless the work location has it already.
+/// Lists the inputs, takes their checksums and writes the plan, unless the work location has it already.
 ///
 /// # Errors
 /// Inputs that cannot be read; a work location that has the plan of another run, or of this one with another config.
 pub fn plan_work(
     config: &Config,
     options: &WorkOptions,
-    run: &str,
-    as_of: Option<&str>,
+    order: &PlanOrder,
     now: Timestamp,
     on: &dyn Observer,
 ) -> Result<TaskReport, PipelineError> {
-    let config = with_as_of(config, as_of)?;
+    let config = with_as_of(config, order.as_of.as_deref())?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(config.build.threads)
         .build()
         .map_err(|error| PipelineError::Config(format!("build.threads: {error}")))?;
-    pool.install(|| plan_here(&config, options, run, as_of, now, on))
+    pool.install(|| plan_here(&config, options, order, now, on))
 }
 
 fn plan_here(
     config: &Config,
     options: &WorkOptions,
-    run: &str,
-    as_of: Option<&str>,
+    order: &PlanOrder,
     now: Timestamp,
     on: &dyn Observer,
 ) -> Result<TaskReport, PipelineError> {
+    let run = order.run.as_str();
     let mut stages = Stages::new(on);
     let storage = Storage::new(config.s3.clone());
     let work = Work::parse(&options.work, &storage)?;
     let report = |outcome| TaskReport { stage: "plan", bucket: None, attempt: run.to_owned(), outcome, sealed: None };
     if let Some(there) = read(&work)? {
         agrees(&there, &work, config, run)?;
+        if there.n_item_parts != order.n_item_parts {
+            let reason = format!("it has {} item parts", there.n_item_parts);
+            return Err(PipelineError::Plan { path: work.name_of(PLAN), reason });
+        }
         return Ok(report(TaskOutcome::AlreadyDone));
     }
     crate::artifacts::check_run_name(run)?;
@@ -144,9 +160,10 @@ fn plan_here(
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
         run: run.to_owned(),
         now,
-        as_of: as_of.map(str::to_owned),
+        as_of: order.as_of.clone(),
         config_sha256: config_sha256(config),
         n_buckets: config.interactions.n_buckets,
+        n_item_parts: order.n_item_parts,
         latest_column: LATEST.to_owned(),
         events: found.events,
         orders: found.orders,

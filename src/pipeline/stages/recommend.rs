@@ -1,13 +1,15 @@
 //! The lists of one bucket as a task of its own.
 
+use rayon::prelude::*;
+
 use super::{
-    bench::{AGGREGATE, Bench, RECOMMEND},
-    cells::load_cells,
+    bench::{AGGREGATE, Bench, READ_AT_ONCE},
+    cells::{load_cells, load_record},
     learn::{Shelf, users_of},
     train::{TrainRecord, trained},
 };
 use crate::{
-    artifacts::{ITEMS, ItemTable, Table, Task, TaskWriter, Values, read_items, write_table},
+    artifacts::{ITEMS, ItemTable, Table, Task, TaskOutput, TaskWriter, Values, read_items, write_table},
     ids::{bucket_of, id_hash},
     interactions::assemble_kept,
     model::TrainedModel,
@@ -50,7 +52,7 @@ impl Recommending {
     ) -> Result<(), PipelineError> {
         let config = &bench.config;
         let output = bench.work.output(Task::of_bucket(AGGREGATE, bucket))?;
-        let cells = load_cells(&output)?;
+        let cells = load_cells(&output, &load_record(&output)?)?;
         // Places of items that were not kept lie beyond the last one that was, too.
         let n_all_items =
             cells.items.iter().chain(&self.record.learned.assembled.kept_items).max().map_or(0, |&last| last + 1);
@@ -89,16 +91,22 @@ impl Recommending {
     }
 }
 
-/// What the lists of a bucket show.
-pub(super) fn list_stats(bench: &Bench<'_>, bucket: usize, n_items: usize) -> Result<ListStats, PipelineError> {
-    let output = bench.work.output(Task::of_bucket(RECOMMEND, bucket))?;
-    let mut stats: ListStats = output.json(FACTS)?;
-    let places = Table::read(&output, PLACES)?;
-    stats.places = vec![0; n_items];
-    for (item, n) in places.u32("item")?.into_iter().zip(places.i64("n_lists")?) {
-        if let Some(sum) = stats.places.get_mut(item as usize) {
-            *sum = n as u64;
+/// What the lists of some buckets show, given in their order.
+pub(super) fn list_stats(outputs: &[TaskOutput], n_items: usize) -> Result<ListStats, PipelineError> {
+    let mut all = ListStats { places: vec![0; n_items], ..ListStats::default() };
+    for chunk in outputs.chunks(READ_AT_ONCE) {
+        let read = |output: &TaskOutput| -> Result<_, PipelineError> {
+            let places = Table::read(output, PLACES)?;
+            Ok((output.json::<ListStats>(FACTS)?, places.u32("item")?, places.i64("n_lists")?))
+        };
+        for (stats, items, n_lists) in chunk.par_iter().map(read).collect::<Result<Vec<_>, _>>()? {
+            all.add(stats);
+            for (item, n) in items.into_iter().zip(n_lists) {
+                if let Some(sum) = all.places.get_mut(item as usize) {
+                    *sum += n as u64;
+                }
+            }
         }
     }
-    Ok(stats)
+    Ok(all)
 }

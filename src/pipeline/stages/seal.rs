@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    bench::{AGGREGATE, Bench, MERGE, RECOMMEND, SEAL, SURVEY, TRAIN},
+    bench::{AGGREGATE, Bench, MERGE, PAIRS, RECOMMEND, SEAL, SURVEY, TRAIN},
     cells::OWN,
     plan::PLAN,
     recommend::list_stats,
@@ -25,7 +25,6 @@ use crate::{
         campaigns::{CampaignInputs, CampaignsDone, make_campaigns},
         facts::{BuildOptions, Facts},
         history::collect_profiles,
-        lists::ListStats,
         model_files::load_model,
         observer::Stages,
         people::{self, People},
@@ -94,11 +93,8 @@ fn put_together(
     let all = merged(bench)?;
     let (training, record) = trained(bench)?;
     let items = read_items(&training, ITEMS)?;
-    let n_buckets = bench.plan.n_buckets;
-    let outputs = |stage| -> Result<Vec<TaskOutput>, ArtifactError> {
-        (0..n_buckets).map(|bucket| bench.work.output(Task::of_bucket(stage, bucket))).collect()
-    };
-    let (surveyed, aggregated, recommended) = (outputs(SURVEY)?, outputs(AGGREGATE)?, outputs(RECOMMEND)?);
+    let (surveyed, aggregated) = (bench.of_all_buckets(SURVEY)?, bench.of_all_buckets(AGGREGATE)?);
+    let (paired, recommended) = (bench.of_all_parts()?, bench.of_all_buckets(RECOMMEND)?);
     let merging = [bench.work.output(Task::whole(MERGE))?];
     let training = [training];
     stages.run("collect files", None, "bytes", |on| {
@@ -119,10 +115,7 @@ fn put_together(
         collect_profiles(&aggregated, &writer)?;
         Ok::<_, PipelineError>(((), n_bytes))
     })?;
-    let mut lists = ListStats { places: vec![0; items.ids.len()], ..ListStats::default() };
-    for bucket in 0..n_buckets {
-        lists.add(list_stats(bench, bucket, items.ids.len())?);
-    }
+    let lists = list_stats(&recommended, items.ids.len())?;
     let customers = people::read(&bench.config, &bench.storage, stages)?;
     let people = People::new(None, customers.as_ref());
     let mut inputs = bench.plan.inputs.clone();
@@ -167,9 +160,13 @@ fn put_together(
         (SURVEY, &surveyed[..]),
         (MERGE, &merging[..]),
         (AGGREGATE, &aggregated[..]),
+        (PAIRS, &paired[..]),
         (TRAIN, &training[..]),
         (RECOMMEND, &recommended[..]),
     ] {
+        if outputs.is_empty() {
+            continue;
+        }
         let seconds = outputs.iter().map(|output| output.done.seconds).sum();
         let name = format!("{name} (all tasks)");
         stages.done.push(Stage { name, seconds, rows: Some(outputs.len() as u64), unit: "tasks".to_owned() });

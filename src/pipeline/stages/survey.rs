@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bench::{Bench, MERGE, SURVEY},
+    bench::{Bench, MERGE, READ_AT_ONCE, SURVEY},
     buckets::Instants,
     learn::catalogue,
 };
@@ -157,13 +158,17 @@ pub(super) fn merge_surveys(
     let mut merged = Survey::default();
     let items = stages.run("merge surveys", Some(bench.plan.n_buckets as u64), "buckets", |on| {
         let mut items = Interner::new(1);
-        for bucket in 0..bench.plan.n_buckets {
-            let output = bench.work.output(Task::of_bucket(SURVEY, bucket))?;
-            merged.add(&output.json(FACTS)?);
-            Table::read(&output, ITEMS)?.text("item_id")?.iter().for_each(|item| {
-                items.intern(item);
-            });
-            on.advance(1);
+        for chunk in bench.of_all_buckets(SURVEY)?.chunks(READ_AT_ONCE) {
+            let read = |output: &TaskOutput| -> Result<(Survey, IdTable), PipelineError> {
+                Ok((output.json(FACTS)?, Table::read(output, ITEMS)?.text("item_id")?))
+            };
+            for (survey, own) in chunk.par_iter().map(read).collect::<Result<Vec<_>, _>>()? {
+                merged.add(&survey);
+                own.iter().for_each(|item| {
+                    items.intern(item);
+                });
+            }
+            on.advance(chunk.len() as u64);
         }
         Ok::<_, PipelineError>((items.into_ids().swap_remove(0), bench.plan.n_buckets as u64))
     })?;

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     bench::{AGGREGATE, Bench, TRAIN},
-    cells::{load_cells, load_facts, load_record},
-    learn::{Assembly, Shelf, assemble_buckets, train_and_save, write_item_lists},
+    cells::{BucketRecord, load_cells, load_facts, load_record},
+    learn::{Assembly, Counted, Shelf, assemble_buckets, train_and_save, write_item_lists},
+    pairs::load_pairs,
     survey::merged,
 };
 use crate::{
@@ -34,43 +35,58 @@ pub(super) struct TrainRecord {
     pub(super) bucket_starts: Vec<u32>,
 }
 
-/// Joins the buckets, trains, and makes the lists of items.
-pub(super) fn train_all(bench: &Bench<'_>, task: &TaskWriter, stages: &mut Stages<'_>) -> Result<(), PipelineError> {
+/// All buckets joined, and what else aggregating left.
+pub(super) struct Joined {
+    pub(super) assembly: Assembly,
+    left_out: LeftOut,
+    examples: Vec<Example>,
+}
+
+/// Reads what aggregating left of all buckets.
+pub(super) fn join(bench: &Bench<'_>, stages: &mut Stages<'_>) -> Result<Joined, PipelineError> {
     let config = &bench.config;
     let all = merged(bench)?;
     let n_buckets = bench.plan.n_buckets as u64;
     let (cells, item_facts, left_out, examples) = stages.run("read cells", Some(n_buckets), "buckets", |on| {
-        let outputs = (0..bench.plan.n_buckets)
-            .map(|bucket| bench.work.output(Task::of_bucket(AGGREGATE, bucket)))
-            .collect::<Result<Vec<TaskOutput>, _>>()?;
+        let outputs = bench.of_all_buckets(AGGREGATE)?;
         let facts = ItemFacts::new(all.items.ids.len());
-        let cells = outputs
+        let read = outputs
             .par_iter()
             .enumerate()
             .with_max_len(1)
             .map(|(bucket, output)| {
-                facts.add_saved(bucket, load_facts(output)?);
-                let cells = load_cells(output);
+                let record = load_record(output)?;
+                facts.add_saved(bucket, load_facts(output, &record)?);
+                let cells = load_cells(output, &record)?;
                 on.advance(1);
-                cells
+                Ok((cells, record))
             })
-            .collect::<Result<Vec<BucketCells>, PipelineError>>()?;
-        let (mut left_out, mut examples) = (LeftOut::default(), Vec::new());
-        for output in &outputs {
-            let record = load_record(output)?;
+            .collect::<Result<Vec<(BucketCells, BucketRecord)>, PipelineError>>()?;
+        let (mut cells, mut left_out, mut examples) = (Vec::with_capacity(read.len()), LeftOut::default(), Vec::new());
+        for (own, record) in read {
+            cells.push(own);
             left_out.add(record.left_out);
             merge_examples(&mut examples, record.examples, config.build.example_users);
         }
         Ok::<_, PipelineError>(((cells, facts, left_out, examples), n_buckets))
     })?;
-    let Assembly { interactions, catalog, gathered, assembled } =
+    let assembly =
         assemble_buckets(config, cells, &all.items.ids, &all.items.catalog, item_facts, &all.counts, stages)?;
-    drop(all);
+    Ok(Joined { assembly, left_out, examples })
+}
+
+/// Joins the buckets, trains, and makes the lists of items.
+pub(super) fn train_all(bench: &Bench<'_>, task: &TaskWriter, stages: &mut Stages<'_>) -> Result<(), PipelineError> {
+    let config = &bench.config;
+    let Joined { assembly, left_out, examples } = join(bench, stages)?;
+    let Assembly { interactions, catalog, gathered, assembled } = assembly;
+    let counted = load_pairs(bench, interactions.items.len(), stages)?;
+    let (made, pairs) = counted.map_or((None, None), |Counted { neighbours, pairs }| (neighbours, Some(pairs)));
     write_table(task.file(KEPT)?, &[("place", Values::U32(&assembled.kept_items))])?;
-    let trained = train_and_save(config, task, &interactions, catalog, stages)?;
+    let trained = train_and_save(config, task, &interactions, catalog, made, stages)?;
     let shelf = Shelf::new(config, &trained.items)?;
-    let lists = write_item_lists(config, task, &trained, &shelf, &interactions, gathered, stages)?;
-    let learned = Learned::new(&interactions, assembled, trained.losses, &shelf, lists);
+    let lists = write_item_lists(config, task, &trained, &shelf, &interactions, gathered, pairs.as_ref(), stages)?;
+    let learned = Learned::new(&interactions, assembled, (trained.losses, trained.n_sampled_users), &shelf, lists);
     let bucket_starts = interactions.bucket_starts;
     task.json(FACTS, &TrainRecord { learned, left_out, examples, bucket_starts })?;
     Ok(())

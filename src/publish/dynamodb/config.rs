@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::publish::{Section, retry::RetryPolicy};
+use crate::{publish::Section, retry::RetryPolicy};
 
 /// What DynamoDB takes, and what stands in front of its keys.
 const PREFIXES: [(Section, &str); 6] = [

@@ -21,7 +21,10 @@ use super::{
     encode::Item,
     link::{Fault, Link, draw, fault},
 };
-use crate::publish::{PublishError, PublishedRun, RunSequence, retry::Failure};
+use crate::{
+    publish::{PublishError, PublishedRun, RunSequence},
+    retry::Failure,
+};
 
 pub(super) const POINTER: &str = "!pointer";
 const SEQUENCE: &str = "!sequence";

@@ -13,7 +13,7 @@ use rand::Rng as _;
 use tokio::runtime::Runtime;
 
 use super::DynamoConfig;
-use crate::publish::{PublishError, retry::Failure};
+use crate::{publish::PublishError, retry::Failure};
 
 /// Threads that sign, send and receive; one core makes some tens of thousands of rows a second.
 const MAX_RUNTIME_THREADS: usize = 4;

@@ -11,7 +11,7 @@ use super::{
     Attributes,
     link::{Link, fault},
 };
-use crate::publish::{PublishError, retry::Failure};
+use crate::{publish::PublishError, retry::Failure};
 
 /// How long a new table may take to become active.
 const PATIENCE: Duration = Duration::from_secs(300);

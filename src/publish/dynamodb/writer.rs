@@ -29,7 +29,10 @@ use super::{
     link::{Fault, Link, draw, fault},
     pace::Pace,
 };
-use crate::publish::{PublishError, RunSequence, retry::Failure};
+use crate::{
+    publish::{PublishError, RunSequence},
+    retry::Failure,
+};
 
 /// DynamoDB's limit on a batch.
 const BATCH_ROWS: usize = 25;
@@ -161,8 +164,8 @@ struct Task {
     beyond: BTreeSet<u64>,
     /// Where the ledger's checkpoint is.
     checkpoint: u64,
-    /// The pace has no units before this time.
-    paused_until: Duration,
+    /// When the pace has units again; `None` unless it held a batch back just now.
+    paused_until: Option<Duration>,
 }
 
 impl Task {
@@ -185,7 +188,7 @@ impl Task {
             acknowledged: done,
             beyond: BTreeSet::new(),
             checkpoint: done,
-            paused_until: Duration::ZERO,
+            paused_until: None,
         }
     }
 
@@ -243,12 +246,13 @@ impl Task {
     /// When something becomes possible without an answer or a new row.
     fn next_wake(&self) -> Option<Duration> {
         let delayed = self.delayed.keys().next().map(|(due, _)| *due);
-        let paused = (!self.ready.is_empty() && self.paused_until > self.start.elapsed()).then_some(self.paused_until);
-        delayed.into_iter().chain(paused).min()
+        // Not compared with the clock: a wait that is over by now is still what the loop must wake up for.
+        delayed.into_iter().chain(self.paused_until).min()
     }
 
     /// Sends what fills batches; with `all`, what does not, too.
     fn send_batches(&mut self, all: bool) {
+        self.paused_until = None;
         while self.sending.len() < self.limit as usize {
             let n_rows = self.batch_rows();
             if n_rows == 0 || (n_rows == self.ready.len() && n_rows < self.max_rows() && !all) {
@@ -260,7 +264,7 @@ impl Task {
             if let Some(pace) = &mut self.pace
                 && let Err(wait) = pace.take(reserved, now.as_secs_f64())
             {
-                self.paused_until = now + Duration::from_secs_f64(wait);
+                self.paused_until = Some(now + Duration::from_secs_f64(wait));
                 return;
             }
             let mut rows: Vec<Pending> = self.ready.drain(..n_rows).collect();

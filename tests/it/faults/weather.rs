@@ -25,7 +25,9 @@ fn d3_a_third_of_everything_fails_and_nothing_is_lost() {
     bench.build("a", &users(sized(5_000, 200_000), 1), 1);
     let expected = bench.expected("a");
 
+    let start = Instant::now();
     let (code, calm_peak) = bench.start("a", &[]).wait_and_weigh();
+    let calm_seconds = start.elapsed().as_secs_f64();
     assert_eq!(code, Some(0));
     bench.new_server();
     const FAILING: f64 = 0.3;
@@ -58,6 +60,7 @@ fn d3_a_third_of_everything_fails_and_nothing_is_lost() {
     results.figure("most", seen.most_attempts());
     results.figure("more memory than without faults, MB", round(more_memory as f64 / 1e6));
     results.figure("seconds", round(seconds));
+    results.figure("seconds without faults", round(calm_seconds));
     results.ran();
     assert!(requests <= 2.0 * ideal, "seed {seed}: {requests} requests, {ideal:.0} would do");
     // By chance 0.51^12 = 0.03 % of the items fail twelve times, whatever a publisher does.

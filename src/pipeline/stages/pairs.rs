@@ -1,0 +1,203 @@
+//! Pairs of items, range by range of items: the part of training whose work grows with the square of histories.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    bench::Bench,
+    learn::{Assembly, Counted},
+    train::join,
+};
+use crate::{
+    artifacts::{Table, TaskOutput, TaskWriter, Values, write_table},
+    interactions::{Csr, Interactions},
+    model::{ItemItem, ModelKind, TrainEvent},
+    pipeline::{PipelineError, observer::Stages},
+    recommendations::{PairCounts, Rules, Similarities},
+};
+
+const FACTS: &str = "work/pairs.json";
+const PARTNERS: &str = "work/partners";
+const NEIGHBOURS: &str = "work/neighbours";
+
+/// Work of an item besides its pairs, in pairs.
+const ITEM_WORK: u64 = 2_000;
+
+/// What a part holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct PairsRecord {
+    /// The items.
+    first: usize,
+    end: usize,
+    /// Of how many.
+    n_items: usize,
+    /// Whether it has rows of `item_item`.
+    with_neighbours: bool,
+}
+
+/// What every part is counted from.
+pub(super) struct Counting {
+    interactions: Interactions,
+    by_item: Csr,
+    rules: Rules,
+    parts: Vec<Range<usize>>,
+}
+
+impl Counting {
+    /// Reads what aggregating left.
+    pub(super) fn load(bench: &Bench<'_>, stages: &mut Stages<'_>) -> Result<Self, PipelineError> {
+        let Assembly { interactions, catalog, .. } = join(bench, stages)?.assembly;
+        let (rules, _) = Rules::compile(&bench.config.recommendations, &catalog, &interactions.items)?;
+        let by_item = interactions.weights.transpose();
+        let parts = parts(&interactions.weights, &by_item, bench.plan.n_item_parts);
+        Ok(Self { interactions, by_item, rules, parts })
+    }
+
+    /// Counts the pairs of a part's items; makes their rows of `item_item`, where that is the model.
+    pub(super) fn part(
+        &self,
+        bench: &Bench<'_>,
+        part: usize,
+        task: &TaskWriter,
+        stages: &mut Stages<'_>,
+    ) -> Result<(), PipelineError> {
+        let (config, items) = (&bench.config, self.parts[part].clone());
+        let weights = &self.interactions.weights;
+        let n_items = items.len() as u64;
+        let pairs = stages.run("count pairs", Some(n_items), "items", |_| {
+            let similarities = Similarities::new(weights, &self.by_item, None, &self.rules)?;
+            let pairs = similarities.count(items.clone(), &config.recommendations.similar)?;
+            Ok::<_, PipelineError>((pairs, n_items))
+        })?;
+        save_rows(task, PARTNERS, &pairs.offsets, &pairs.partners, ("n_users", Values::U32(&pairs.n_users)))?;
+        let with_neighbours = config.model.kind == ModelKind::ItemItem;
+        if with_neighbours {
+            let rows = stages.run("train rows", None, "items", |on| {
+                let settings = &config.model.item_item;
+                let mut listen = |TrainEvent::Iteration { iteration, iterations, .. }: TrainEvent| {
+                    if iteration == 1 {
+                        on.total(iterations as u64);
+                    }
+                    on.advance(1);
+                };
+                let rows =
+                    ItemItem::train_rows(settings, weights, &self.interactions.trains, items.clone(), &mut listen)?;
+                Ok::<_, PipelineError>((rows, n_items))
+            })?;
+            save_rows(task, NEIGHBOURS, &rows.indptr, &rows.indices, ("weight", Values::F32(&rows.values)))?;
+        }
+        let n_items = self.interactions.items.len();
+        task.json(FACTS, &PairsRecord { first: items.start, end: items.end, n_items, with_neighbours })?;
+        Ok(())
+    }
+}
+
+/// All items in `n` ranges of about equal work.
+fn parts(weights: &Csr, by_item: &Csr, n: usize) -> Vec<Range<usize>> {
+    let n_cells = |user: &u32| (weights.indptr[*user as usize + 1] - weights.indptr[*user as usize]) as u64;
+    let n_items = by_item.n_rows();
+    let mut ends = Vec::with_capacity(n_items);
+    let mut total = 0u64;
+    for item in 0..n_items {
+        total += ITEM_WORK + by_item.columns(item).iter().map(n_cells).sum::<u64>();
+        ends.push(total);
+    }
+    let bound = |part: usize| match part {
+        0 => 0,
+        part if part == n => n_items,
+        part => ends.partition_point(|&end| end <= (u128::from(total) * part as u128 / n as u128) as u64),
+    };
+    (0..n).map(|part| bound(part)..bound(part + 1)).collect()
+}
+
+fn save_rows(
+    task: &TaskWriter,
+    name: &str,
+    offsets: &[usize],
+    items: &[u32],
+    values: (&str, Values<'_>),
+) -> Result<(), PipelineError> {
+    let sizes: Vec<u32> = offsets.windows(2).map(|row| (row[1] - row[0]) as u32).collect();
+    write_table(task.file(&format!("{name}_of_item.parquet"))?, &[("n", Values::U32(&sizes))])?;
+    write_table(task.file(&format!("{name}.parquet"))?, &[("item", Values::U32(items)), values])?;
+    Ok(())
+}
+
+/// Appends a part's offsets to those of the parts before it, whose last one is given, too.
+fn add_offsets(output: &TaskOutput, name: &str, offsets: &mut Vec<usize>) -> Result<(), PipelineError> {
+    let mut end = offsets.last().copied().unwrap_or_default();
+    for size in Table::read(output, &format!("{name}_of_item.parquet"))?.u32("n")? {
+        end += size as usize;
+        offsets.push(end);
+    }
+    Ok(())
+}
+
+/// What all parts hold; nothing when the plan has none.
+pub(super) fn load_pairs(
+    bench: &Bench<'_>,
+    n_items: usize,
+    stages: &mut Stages<'_>,
+) -> Result<Option<Counted>, PipelineError> {
+    let n_parts = bench.plan.n_item_parts;
+    if n_parts == 0 {
+        return Ok(None);
+    }
+    stages.run("read pairs", Some(n_parts as u64), "parts", |on| {
+        let mut pairs = PairCounts { offsets: vec![0], ..PairCounts::default() };
+        let mut rows = Csr { indptr: vec![0], n_cols: n_items, ..Csr::default() };
+        let mut next = 0;
+        for (part, output) in bench.of_all_parts()?.into_iter().enumerate() {
+            let record: PairsRecord = output.json(FACTS)?;
+            let with_neighbours = bench.config.model.kind == ModelKind::ItemItem;
+            if record.first != next || record.n_items != n_items || record.with_neighbours != with_neighbours {
+                return Err(PipelineError::Shuffle(format!(
+                    "part {part} of the pairs is of other items or another model"
+                )));
+            }
+            next = record.end;
+            add_offsets(&output, PARTNERS, &mut pairs.offsets)?;
+            let table = Table::read(&output, &format!("{PARTNERS}.parquet"))?;
+            pairs.partners.extend(table.u32("item")?);
+            pairs.n_users.extend(table.u32("n_users")?);
+            if with_neighbours {
+                add_offsets(&output, NEIGHBOURS, &mut rows.indptr)?;
+                let table = Table::read(&output, &format!("{NEIGHBOURS}.parquet"))?;
+                rows.indices.extend(table.u32("item")?);
+                rows.values.extend(table.f32("weight")?);
+            }
+            on.advance(1);
+        }
+        if next != n_items {
+            return Err(PipelineError::Shuffle(format!("the parts of the pairs end at item {next} of {n_items}")));
+        }
+        let neighbours = (bench.config.model.kind == ModelKind::ItemItem).then_some(rows);
+        Ok((Some(Counted { neighbours, pairs }), n_parts as u64))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_all_items_and_share_the_work() {
+        let mut weights = Csr { indptr: vec![0], n_cols: 1_000, ..Csr::default() };
+        for user in 0..400u32 {
+            // The first items are the popular ones.
+            weights.indices.extend((0..1_000).filter(|item| (user + item) % (1 + item) == 0));
+            weights.values.resize(weights.indices.len(), 1.0);
+            weights.indptr.push(weights.indices.len());
+        }
+        let by_item = weights.transpose();
+        for n in [1, 2, 7, 64, 2_000] {
+            let parts = parts(&weights, &by_item, n);
+            assert_eq!((parts.len(), parts[0].start, parts[n - 1].end), (n, 0, 1_000));
+            assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
+        }
+        let halves = parts(&weights, &by_item, 2);
+        assert!(halves[0].len() < halves[1].len(), "popular items are more work: {halves:?}");
+        assert_eq!(parts(&Csr::empty(0, 0), &Csr::empty(0, 0), 3), [0..0, 0..0, 0..0]);
+    }
+}
