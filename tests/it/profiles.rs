@@ -319,6 +319,7 @@ fn planted_shoppers_stand_beside_the_shop_and_do_what_the_truth_says() {
         categories: 5,
         brands: 8,
         days: 60,
+        future_rate: 0.0,
         start: jiff::civil::date(2024, 6, 1),
         ..synth::Config::default()
     };

@@ -72,7 +72,8 @@ fn is_lost(error: &sqlx::Error) -> bool {
 pub(super) fn is_missing_column(error: &sqlx::Error) -> bool {
     let Some(database) = error.as_database_error() else { return false };
     match database.try_downcast_ref::<MySqlDatabaseError>() {
-        Some(mysql) => mysql.number() == 1054,
+        // 1143: the column is not granted, which is told like one that is not there.
+        Some(mysql) => mysql.number() == 1054 || mysql.number() == 1143,
         None => database.code().is_some_and(|code| code == "42703"),
     }
 }
