@@ -238,6 +238,22 @@ pub fn split_config(mut config: Value, observed_keys: &[&str]) -> (Value, Value)
     (config, Value::Object(observed))
 }
 
+/// Puts what [`split_config`] took out back where it was.
+#[must_use]
+pub fn join_config(mut config: Value, observed: &Value) -> Value {
+    for (key, value) in observed.as_object().into_iter().flatten() {
+        let (parents, last) = match key.rsplit_once('.') {
+            Some((parents, last)) => (parents.split('.').collect(), last),
+            None => (Vec::new(), key.as_str()),
+        };
+        let table = parents.iter().try_fold(&mut config, |table, part| table.get_mut(part));
+        if let Some(table) = table.and_then(Value::as_object_mut) {
+            table.insert(last.to_owned(), value.clone());
+        }
+    }
+    config
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
@@ -317,7 +333,9 @@ mod tests {
     #[test]
     fn paths_and_threads_leave_the_content() {
         let config = json!({"threads": 2, "events": {"path": "logs", "preset": "canonical"}});
+        let whole = config.clone();
         let (content, observed) = split_config(config, &["threads", "events.path", "runs", "events.none.deeper"]);
+        assert_eq!(join_config(content.clone(), &observed), whole);
         assert_eq!(content, json!({"events": {"preset": "canonical"}}));
         assert_eq!(observed, json!({"threads": 2, "events.path": "logs"}));
     }

@@ -54,7 +54,8 @@ pub use list_format::bucket_path;
 pub use list_reader::{FoundList, ListReader, ListTable};
 pub use list_writer::ListWriter;
 pub use manifest::{
-    Content, FORMAT_VERSION, InputContent, InputObserved, Manifest, Observed, canonical_sha256, split_config,
+    Content, FORMAT_VERSION, InputContent, InputObserved, Manifest, Observed, canonical_sha256, join_config,
+    split_config,
 };
 pub use matrices::{write_dense, write_ids, write_scores, write_sparse};
 pub use matrix_reader::{read_dense, read_ids, read_scores, read_sparse};

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     artifacts::{
         ArtifactError, FileBytes, MemberTable, Run, STEPS, StepRow, UserFiles, UserIndex, Wanted, bucket_path,
-        read_steps, read_users,
+        join_config, read_steps, read_users,
     },
     campaigns::{CampaignConfig, Funnel, Plan, Planned, Shop, Step},
     config::Config,
@@ -96,7 +96,11 @@ pub struct Overlap {
 
 /// The campaigns that a run was built with, the highest priority first.
 fn plan(run: &Run) -> Result<(Plan, Config), PipelineError> {
-    let config = crate::pipeline::ask::config_of(run)?;
+    let manifest = run.manifest();
+    // Whether there were customers, whose columns conditions may name, stands among the keys that do not determine the result.
+    let whole = join_config(manifest.content.config.clone(), &manifest.observed.config);
+    let config: Config = serde_json::from_value(whole)
+        .map_err(|error| PipelineError::Config(format!("the config in the manifest of run {}: {error}", run.name())))?;
     let kinds = config.kinds().map_err(PipelineError::Config)?;
     let schema = config.campaign_schema(&kinds);
     let plan = Plan::new(&config.campaigns, &config.campaign, &schema).map_err(PipelineError::Config)?;
