@@ -109,6 +109,11 @@ impl<'a> Night<'a> {
         let mut command = self.spark.submit(self.here);
         // An executor a core, so that killing one worker of the cluster loses tasks.
         command.args(["--conf", "spark.executor.cores=1", "--conf", "spark.executor.memory=512m"]);
+        if arguments.first() == Some(&"aggregate") {
+            // Both workers' executors begin together, so that the one that is killed has a task.
+            let together = "spark.scheduler.minRegisteredResourcesRatio=1.0";
+            command.args(["--conf", together, "--conf", "spark.cores.max=2"]);
+        }
         command.arg(jobs(name)).args(arguments).arg("--work").arg(&self.work);
         if name == "run_partitions.py" {
             command.arg("--binary").arg(&self.binary).arg("--config").arg(self.here.join("nightshelf.toml"));
@@ -221,11 +226,13 @@ fn a_cluster_builds_the_same_bytes_whatever_is_killed() {
         let log = here.join("aggregate.log");
         let mut job = night.job("run_partitions.py", &["aggregate"]);
         let mut job = job.stderr(fs::File::create(&log).unwrap()).stdout(Stdio::null()).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while night.n_done("aggregate") == 0 {
+        let deadline = Instant::now() + Duration::from_secs(240);
+        while night.n_done("aggregate") < 2 {
             assert!(Instant::now() < deadline, "no bucket was aggregated\n{}", fs::read_to_string(&log).unwrap());
             std::thread::sleep(Duration::from_millis(20));
         }
+        // In the middle of the next tasks, which take two seconds.
+        std::thread::sleep(Duration::from_millis(700));
         let n_done = night.n_done("aggregate");
         worker_of_the_cluster.kill();
         assert!(n_done < N_BUCKETS as usize, "the stage was over before the worker was killed");
