@@ -107,7 +107,7 @@ def run_task(first, last, options):
 
 def reason(error):
     """Of Spark's long exception, what the program said."""
-    found = re.search(r"nightshelf-failed: (.*?)\s*(?:nightshelf-end|$)", str(error), re.DOTALL)
+    found = re.search(r"RuntimeError: nightshelf-failed: (.*?)\s*(?:nightshelf-end|$)", str(error), re.DOTALL)
     return found.group(1) if found else str(error)
 
 

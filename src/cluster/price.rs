@@ -39,13 +39,13 @@ impl Default for Rates {
         Self {
             start_s: 420.0,
             step_s: 25.0,
-            shuffle_core_s: 12.0,
-            survey_core_s: 0.5,
-            aggregate_core_s: 1.0,
+            shuffle_core_s: 6.0,
+            survey_core_s: 0.4,
+            aggregate_core_s: 1.25,
             train_core_s: 0.29,
             similar_core_s: 6.0,
             cells_per_event: 0.8,
-            recommend_core_s: 5.5,
+            recommend_core_s: 5.4,
             seal_core_s: 2.0,
             spot_share: 0.4,
         }

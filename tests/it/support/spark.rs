@@ -84,7 +84,7 @@ impl SparkCluster {
         for name in ["worker-1", "worker-2"] {
             let work = directory.join(name);
             let worker = ["org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0"];
-            let of = ["--cores", "2", "--memory", "2g", "--work-dir", work.to_str().unwrap(), &url];
+            let of = ["--cores", "1", "--memory", "2g", "--work-dir", work.to_str().unwrap(), &url];
             cluster.class(name, &[&worker[..], &of].concat(), environment);
         }
         cluster.wait_for_workers();
