@@ -244,7 +244,7 @@ fn batch(rows: &ProfileRows<'_>) -> Result<RecordBatch, ArrowError> {
         column(name.into(), DataType::List(list_of(&fields)), false, lists);
     }
     let carts = &p.carts;
-    let fields = Fields::from(vec![
+    let entry_fields = Fields::from(vec![
         text("item_id"),
         Field::new("added_at", instant_type(), true),
         Field::new("quantity", DataType::Float64, false),
@@ -252,8 +252,8 @@ fn batch(rows: &ProfileRows<'_>) -> Result<RecordBatch, ArrowError> {
     let ids: Vec<&str> = carts.entries.iter().map(|entry| rows.items.get(entry.item as usize)).collect();
     let added = instants(carts.entries.iter().map(|entry| rows.as_of.map(|_| entry.added)));
     let pieces = Float64Array::from_iter_values(carts.entries.iter().map(|entry| entry.quantity as f64 / 1e3));
-    let lists = lists(&fields, &carts.offsets, vec![strings(&ids)?, added, Arc::new(pieces)])?;
-    column("cart".into(), DataType::List(list_of(&fields)), false, lists);
+    let lists = lists(&entry_fields, &carts.offsets, vec![strings(&ids)?, added, Arc::new(pieces)])?;
+    column("cart".into(), DataType::List(list_of(&entry_fields)), false, lists);
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 

@@ -146,7 +146,7 @@ impl FileColumns {
     pub(super) fn kept(&self) -> impl Iterator<Item = (&str, &DataType)> + '_ {
         [Some(&self.user_id), Some(&self.item_id), self.event_type.as_ref(), self.timestamp.as_ref()]
             .into_iter()
-            .chain([self.event_id.as_ref(), self.quantity.as_ref(), self.price.as_ref()])
+            .chain([self.event_id.as_ref(), self.quantity.as_ref(), self.price.as_ref(), self.group.as_ref()])
             .flatten()
             .filter_map(|column| self.schema.field_with_name(&column.path[0]).ok())
             .map(|field| (field.name().as_str(), field.data_type()))

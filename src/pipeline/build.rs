@@ -72,7 +72,7 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     let shelf = Shelf::new(config, &trained.items)?;
     let example_users = users_of(&examples, &interactions);
     let lists = recommend(config, &writer, &trained.model, &shelf, &interactions, &example_users, &mut stages)?;
-    let item_lists = write_item_lists(config, &writer, &trained, &shelf, &interactions, gathered, None, &mut stages)?;
+    let item_lists = write_item_lists(config, &writer, &trained, &shelf, &interactions, gathered, &mut stages)?;
     let campaigns = CampaignInputs {
         config,
         storage: &storage,

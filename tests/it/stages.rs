@@ -234,15 +234,15 @@ fn compare(here: &Path, sets: &[&str], name: &str) -> (Run, Run) {
     if name.ends_with("-parts") {
         bench.item_parts = "3";
     }
-    bench.run(&["build", "--run", &format!("local-{name}")]).ok();
+    // In a place of its own: campaigns look at the runs beside them.
+    bench.run(&["build", "--run", &format!("local-{name}"), "--runs", "local"]).ok();
     bench.plan(&format!("cluster-{name}"));
     let work = here.join(&bench.work);
     shuffle(&plan_of(&work), &work);
     bench.after_shuffle();
     let sealed = bench.run(&["worker", "seal"]).json();
-    let root = here.join("runs");
-    let local = open_run(&root, &format!("local-{name}")).unwrap();
-    let cluster = open_run(&root, &format!("cluster-{name}")).unwrap();
+    let local = open_run(&here.join("local"), &format!("local-{name}")).unwrap();
+    let cluster = open_run(&here.join("runs"), &format!("cluster-{name}")).unwrap();
     assert_same(&local, &cluster);
     assert_eq!(sealed["sealed"]["content_sha256"], local.manifest().content_sha256.as_str());
     (local, cluster)
@@ -283,6 +283,59 @@ fn stages_on_their_own_give_the_bytes_of_a_build() {
     // A model that asks for times; weights that come from orders; no catalogue.
     let times = ["--set", "model.kind='popularity'", "--set", "model.popularity.half_life_days=3"];
     compare(here, &[&times[..], &["--set", "events.as_of='2024-06-08'"]].concat(), "popularity");
+}
+
+#[test]
+fn people_and_campaigns_come_out_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path();
+    shop(here);
+    let campaigns = r#"
+[orders]
+paths = ["shop/orders.parquet"]
+purchases_from = "orders"
+[orders.columns]
+order_id = "order_id"
+[events.columns]
+session_id = "session_id"
+[customers]
+paths = ["shop/customers.parquet"]
+[customers.consent]
+email = "marketing_consent"
+[customers.attributes]
+country = "country"
+[[campaign]]
+name = "carts"
+kind = "abandoned_cart"
+within_days = 10
+holdout = 0.2
+[[campaign]]
+name = "busy"
+kind = "custom"
+audience = "n_view_7d >= 5"
+order_by = "n_view_7d"
+size = 20
+[[campaign]]
+name = "picks"
+kind = "top_picks"
+priority = -5
+"#;
+    fs::write(here.join("nightshelf.toml"), format!("{CONFIG}{campaigns}")).unwrap();
+    let (local, _) = compare(here, &[], "people");
+    let content = &local.manifest().content;
+    assert!(content.rows["profiles"] > 200 && content.rows["campaigns/picks"] > 10, "{:?}", content.rows);
+    assert!(content.counts.contains_key("customers"), "{:?}", content.counts.keys());
+
+    // Customers that changed after the plan.
+    let mut bench = Bench::new(here, &[]);
+    bench.work = "changed".into();
+    bench.plan("changed");
+    let work = here.join("changed");
+    shuffle(&plan_of(&work), &work);
+    bench.done(&["worker", "survey", "--bucket", "0-3"]);
+    fs::copy(here.join("shop/orders.parquet"), here.join("shop/customers.parquet")).unwrap();
+    let (_, said) = bench.refused(&["worker", "merge", "survey"]);
+    assert!(said.contains("the files of the customers are not those that were planned with"), "{said}");
 }
 
 #[test]

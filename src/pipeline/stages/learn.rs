@@ -79,6 +79,7 @@ pub(in crate::pipeline) struct Trained {
     pub(in crate::pipeline) losses: Vec<(usize, f64)>,
     pub(in crate::pipeline) n_sampled_users: Option<usize>,
     by_item: Csr,
+    pairs: Option<PairCounts>,
 }
 
 /// What was found out of pairs of items before training, range by range.
@@ -90,15 +91,16 @@ pub(in crate::pipeline) struct Counted {
     pub(in crate::pipeline) pairs: PairCounts,
 }
 
-/// Trains the model, unless its rows were `made` before; writes `model/` and `items/`.
+/// Trains the model, unless its rows were `counted` before; writes `model/` and `items/`.
 pub(in crate::pipeline) fn train_and_save(
     config: &Config,
     files: &dyn WriteFiles,
     interactions: &Interactions,
     catalog: Catalog,
-    made: Option<Csr>,
+    counted: Option<Counted>,
     stages: &mut Stages<'_>,
 ) -> Result<Trained, PipelineError> {
+    let (made, pairs) = counted.map_or((None, None), |counted| (counted.neighbours, Some(counted.pairs)));
     let (model, losses) = stages.run("train", None, "interactions", |on| {
         let n_cells = interactions.weights.n_cells() as u64;
         if let Some(rows) = made {
@@ -115,7 +117,7 @@ pub(in crate::pipeline) fn train_and_save(
         write_items(files.file(ITEMS)?, &items)?;
         Ok(((), items.ids.len() as u64))
     })?;
-    Ok(Trained { model, items, losses, n_sampled_users, by_item })
+    Ok(Trained { model, items, losses, n_sampled_users, by_item, pairs })
 }
 
 /// What lists are made by, besides the model.
@@ -152,7 +154,6 @@ pub(in crate::pipeline) fn write_item_lists(
     shelf: &Shelf,
     interactions: &Interactions,
     gathered: Gathered,
-    counted: Option<&PairCounts>,
     stages: &mut Stages<'_>,
 ) -> Result<ItemLists, PipelineError> {
     let Shelf { rules, popular, .. } = shelf;
@@ -161,7 +162,7 @@ pub(in crate::pipeline) fn write_item_lists(
     let (similar_counts, similar_examples) = stages.run("similar items", Some(n_items), "items", |on| {
         let model = trained.model.as_model();
         let mut similarities = Similarities::new(&interactions.weights, &trained.by_item, Some(model), rules)?;
-        if let Some(counted) = counted {
+        if let Some(counted) = &trained.pairs {
             similarities = similarities.with_counts(counted)?;
         }
         write_similar(files, &interactions.items, &similarities, &config.recommendations.similar, &shown, on)

@@ -11,7 +11,7 @@ use super::{
     cells::OWN,
     plan::PLAN,
     recommend::list_stats,
-    survey::merged,
+    survey::{check_beside, merged},
     train::trained,
 };
 use crate::{
@@ -90,6 +90,7 @@ fn put_together(
     plan: &str,
     stages: &mut Stages<'_>,
 ) -> Result<Sealed, PipelineError> {
+    check_beside(bench)?;
     let all = merged(bench)?;
     let (training, record) = trained(bench)?;
     let items = read_items(&training, ITEMS)?;

@@ -11,7 +11,9 @@ use super::{
     learn::catalogue,
 };
 use crate::{
-    artifacts::{ItemTable, Table, Task, TaskOutput, TaskWriter, Values, read_items, write_items, write_table},
+    artifacts::{
+        InputContent, ItemTable, Table, Task, TaskOutput, TaskWriter, Values, read_items, write_items, write_table,
+    },
     catalog::CatalogReport,
     events::{Counts, Reason, Scan, reckoning},
     ids::{IdTable, Interner},
@@ -21,6 +23,9 @@ use crate::{
 
 const ITEMS: &str = "items.parquet";
 const FACTS: &str = "survey.json";
+
+/// What the shuffle deals; other inputs are read as they are.
+const ROWS: [&str; 2] = ["events", "orders"];
 
 /// Rows by fate in the form of JSON, where keys are texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,7 +192,7 @@ pub(super) fn merge_surveys(
     ascending.sort_unstable();
     let items: IdTable = ascending.into_iter().collect();
 
-    check_catalogue(bench)?;
+    check_beside(bench)?;
     let (catalog, catalog_report) = catalogue(&bench.config, &bench.storage, &items, stages)?;
     let catalog_present = catalog.present;
     let n_items = items.len();
@@ -198,19 +203,21 @@ pub(super) fn merge_surveys(
     Ok(())
 }
 
-/// Refuses a catalogue that is not the planned one.
-fn check_catalogue(bench: &Bench<'_>) -> Result<(), PipelineError> {
-    let (found, _) = checksums(&bench.config, &bench.storage, &[])?;
-    let mut found: Vec<_> = found.content;
-    let mut planned: Vec<_> =
-        bench.plan.inputs.content.iter().filter(|input| input.role == "catalog").cloned().collect();
-    found.sort();
-    planned.sort();
+/// Refuses files beside the rows (catalogue, customers) that are not the planned ones.
+pub(super) fn check_beside(bench: &Bench<'_>) -> Result<(), PipelineError> {
+    let beside = |inputs: &[InputContent]| {
+        let mut beside: Vec<_> = inputs.iter().filter(|input| !ROWS.contains(&&*input.role)).cloned().collect();
+        beside.sort();
+        beside
+    };
+    let found = beside(&checksums(&bench.config, &bench.storage, &[])?.0.content);
+    let planned = beside(&bench.plan.inputs.content);
     if found == planned {
         return Ok(());
     }
-    let path = bench.config.catalog.path.as_deref().unwrap_or_default();
-    Err(PipelineError::Shuffle(format!("the catalogue {path} is not the one that was planned with")))
+    let changed = found.iter().chain(&planned).find(|input| !(found.contains(input) && planned.contains(input)));
+    let role = changed.map_or("inputs", |input| &input.role);
+    Err(PipelineError::Shuffle(format!("the files of the {role} are not those that were planned with")))
 }
 
 /// Reads what the merge left.

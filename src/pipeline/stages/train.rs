@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     bench::{AGGREGATE, Bench, TRAIN},
     cells::{BucketRecord, load_cells, load_facts, load_record},
-    learn::{Assembly, Counted, Shelf, assemble_buckets, train_and_save, write_item_lists},
+    learn::{Assembly, Shelf, assemble_buckets, train_and_save, write_item_lists},
     pairs::load_pairs,
     survey::merged,
 };
@@ -81,11 +81,10 @@ pub(super) fn train_all(bench: &Bench<'_>, task: &TaskWriter, stages: &mut Stage
     let Joined { assembly, left_out, examples } = join(bench, stages)?;
     let Assembly { interactions, catalog, gathered, assembled } = assembly;
     let counted = load_pairs(bench, interactions.items.len(), stages)?;
-    let (made, pairs) = counted.map_or((None, None), |Counted { neighbours, pairs }| (neighbours, Some(pairs)));
     write_table(task.file(KEPT)?, &[("place", Values::U32(&assembled.kept_items))])?;
-    let trained = train_and_save(config, task, &interactions, catalog, made, stages)?;
+    let trained = train_and_save(config, task, &interactions, catalog, counted, stages)?;
     let shelf = Shelf::new(config, &trained.items)?;
-    let lists = write_item_lists(config, task, &trained, &shelf, &interactions, gathered, pairs.as_ref(), stages)?;
+    let lists = write_item_lists(config, task, &trained, &shelf, &interactions, gathered, stages)?;
     let learned = Learned::new(&interactions, assembled, (trained.losses, trained.n_sampled_users), &shelf, lists);
     let bucket_starts = interactions.bucket_starts;
     task.json(FACTS, &TrainRecord { learned, left_out, examples, bucket_starts })?;
