@@ -252,6 +252,9 @@ fn trained() -> (Shop, BucketUsers, Interactions) {
     (shop, users(&of), interactions)
 }
 
+/// (user, score, items with scores)
+type Found = (u32, f32, Vec<(u32, f32)>);
+
 #[test]
 fn affinity_is_the_models_score_of_everybody() {
     let (shop, users, interactions) = trained();
@@ -267,7 +270,7 @@ fn affinity_is_the_models_score_of_everybody() {
             "[[campaign]]\nname = 'x'\nkind = 'item_affinity'\ncategories = ['shoes']\nitem_ids = ['i2']\nitems = 2",
         );
         let selection = select(&plan, &shop, &users, Some(affinity)).unwrap();
-        let mut expected: Vec<(u32, f32, Vec<(u32, f32)>)> = Vec::new();
+        let mut expected: Vec<Found> = Vec::new();
         for user in 0..users.len() {
             let row = interactions.weights.row(user);
             let history = History { times: &[], ..row };
@@ -289,7 +292,7 @@ fn affinity_is_the_models_score_of_everybody() {
             }
         }
         expected.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        let found: Vec<(u32, f32, Vec<(u32, f32)>)> = selection.campaigns[0]
+        let found: Vec<Found> = selection.campaigns[0]
             .candidates
             .iter()
             .map(|candidate| (candidate.user, candidate.score, candidate.items.clone()))

@@ -136,6 +136,7 @@ pub struct Outcome {
 impl Order {
     /// Puts a submission together. On a cluster that runs `concurrency` steps at once, above one, the steps become one.
     #[must_use]
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the order, and has a name where it is called")]
     pub fn new(
         run: &str,
         work: &str,
@@ -180,7 +181,9 @@ impl Order {
     fn fingerprint(&self) -> Result<String, ClusterError> {
         let mut body = self.request(1)?.body;
         // What a finished cluster is called says nothing about the build.
-        body.as_object_mut().map(|body| body.insert("Name".into(), Value::Null));
+        if let Some(body) = body.as_object_mut() {
+            body.insert("Name".into(), Value::Null);
+        }
         Ok(hex(&Sha256::digest(body.to_string())))
     }
 }

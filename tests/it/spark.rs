@@ -109,6 +109,11 @@ impl<'a> Night<'a> {
         let mut command = self.spark.submit(self.here);
         // An executor a core, so that killing one worker of the cluster loses tasks.
         command.args(["--conf", "spark.executor.cores=1", "--conf", "spark.executor.memory=512m"]);
+        if arguments.first() == Some(&"aggregate") {
+            // Both workers' executors begin together, so that the one that is killed has a task.
+            let together = "spark.scheduler.minRegisteredResourcesRatio=1.0";
+            command.args(["--conf", together, "--conf", "spark.cores.max=2"]);
+        }
         command.arg(jobs(name)).args(arguments).arg("--work").arg(&self.work);
         if name == "run_partitions.py" {
             command.arg("--binary").arg(&self.binary).arg("--config").arg(self.here.join("nightshelf.toml"));

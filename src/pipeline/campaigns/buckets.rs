@@ -129,6 +129,14 @@ pub(super) fn wanted(plan: &Plan) -> Wanted {
     wanted
 }
 
+/// What one bucket left.
+struct OfBucket {
+    funnels: Vec<Funnel>,
+    /// By campaign of the plan: its file of candidates.
+    spilled: Vec<Option<PathBuf>>,
+    overlap: Vec<u64>,
+}
+
 /// Selects in every bucket.
 pub(super) fn select_all(
     inputs: &CampaignInputs<'_>,
@@ -145,7 +153,7 @@ pub(super) fn select_all(
     let places: BTreeMap<&str, u16> =
         plan.campaigns.iter().map(|campaign| (campaign.config.name.as_str(), campaign.place)).collect();
     let names: Vec<&str> = plan.campaigns.iter().map(|campaign| campaign.config.name.as_str()).collect();
-    let done: Vec<(Vec<Funnel>, Vec<Option<PathBuf>>, Vec<u64>)> = (0..inputs.config.interactions.n_buckets)
+    let done: Vec<OfBucket> = (0..inputs.config.interactions.n_buckets)
         .into_par_iter()
         .with_max_len(1)
         .map(|bucket| {
@@ -157,7 +165,7 @@ pub(super) fn select_all(
             let spilled = spill(&selection, &users, shop, &scratch, bucket)?;
             on.advance(1);
             let funnels = selection.campaigns.into_iter().map(|campaign| campaign.funnel).collect();
-            Ok((funnels, spilled, selection.overlap))
+            Ok(OfBucket { funnels, spilled, overlap: selection.overlap })
         })
         .collect::<Result<_, PipelineError>>()?;
     let n = plan.campaigns.len();
@@ -167,7 +175,7 @@ pub(super) fn select_all(
         overlap: vec![0; n * n],
         scratch,
     };
-    for (bucket, (funnels, spilled, overlap)) in done.into_iter().enumerate() {
+    for (bucket, OfBucket { funnels, spilled, overlap }) in done.into_iter().enumerate() {
         all.funnels.iter_mut().zip(&funnels).for_each(|(sum, funnel)| sum.add(funnel));
         all.overlap.iter_mut().zip(&overlap).for_each(|(sum, n)| *sum += n);
         for (of, path) in all.spilled.iter_mut().zip(spilled) {

@@ -37,7 +37,7 @@ pub(super) struct Past {
 /// The log of the night before.
 enum ContactLog {
     /// Of as many buckets as this run's.
-    Same(Run),
+    Same(Box<Run>),
     /// Dealt anew.
     Dealt(Vec<Vec<ContactRow>>),
 }
@@ -98,7 +98,7 @@ fn remember(run: &Run, role: &str, done: &mut CampaignsDone) {
 impl ContactLog {
     fn open(run: &Run, n_buckets: usize) -> Result<Self, PipelineError> {
         if run.manifest().content.n_buckets == n_buckets {
-            return Ok(Self::Same(run.clone()));
+            return Ok(Self::Same(Box::new(run.clone())));
         }
         let mut dealt = vec![Vec::new(); n_buckets];
         for file in run.files_in(CONTACTS) {
