@@ -434,7 +434,7 @@ min_share = 0.0
     let first = build("first", "2024-06-20");
     let warned = first["warnings"].to_string();
     assert!(warned.contains("compare with an earlier catalogue, and there is none yet"), "{warned}");
-    catalog(&|item| Some((if item % 5 == 0 { 15.0 } else { 19.9 }, item % 8 != 0)));
+    catalog(&|item| Some((if item.is_multiple_of(5) { 15.0 } else { 19.9 }, !item.is_multiple_of(8))));
     build("second", "2024-06-21");
     let run = open_run(&directory.path().join("runs"), "second").unwrap();
     let items_of = |name: &str| -> BTreeSet<usize> {
@@ -445,11 +445,11 @@ min_share = 0.0
         items
     };
     let cheaper = items_of("cheaper");
-    assert!(!cheaper.is_empty() && cheaper.iter().all(|item| item % 5 == 0 && item % 8 != 0 && item % 10 != 9));
+    assert!(!cheaper.is_empty() && cheaper.iter().all(|item| item.is_multiple_of(5) && !item.is_multiple_of(8) && item % 10 != 9));
     let back = items_of("back");
-    assert!(!back.is_empty() && back.iter().all(|item| item % 4 == 0 && item % 8 != 0 && item % 10 != 9), "{back:?}");
+    assert!(!back.is_empty() && back.iter().all(|item| item % 4 == 0 && !item.is_multiple_of(8) && item % 10 != 9), "{back:?}");
     let new = items_of("new");
-    assert!(!new.is_empty() && new.iter().all(|item| item % 10 == 9 && item % 8 != 0), "{new:?}");
+    assert!(!new.is_empty() && new.iter().all(|item| item % 10 == 9 && !item.is_multiple_of(8)), "{new:?}");
 
     // Everybody who wants a cheaper item and has not got it is found, and nobody else.
     let mut expected = BTreeSet::new();
@@ -463,8 +463,8 @@ min_share = 0.0
                 };
                 let wants = history.pairs.iter().any(|pair| {
                     let item: usize = pair.item_id[1..].parse().unwrap();
-                    item % 5 == 0
-                        && item % 8 != 0
+                    item.is_multiple_of(5)
+                        && !item.is_multiple_of(8)
                         && item % 10 != 9
                         && item < 120
                         && n(pair, "view") + n(pair, "cart") > 0

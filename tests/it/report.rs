@@ -269,7 +269,7 @@ fn years_of_days_and_thousands_of_files_stay_small() {
 fn every_drawing_has_title_description_and_unique_ids() {
     let page = example_page();
     let drawings: Vec<&str> = page.split("<svg class=\"chart\"").skip(1).collect();
-    assert_eq!(drawings.len(), 11, "8 charts, scores twice, days and stages narrow too");
+    assert_eq!(drawings.len(), 13, "8 charts, scores twice, days and stages narrow too, two of campaigns");
     for drawing in drawings {
         let drawing = drawing.split("</svg>").next().unwrap();
         assert!(

@@ -24,7 +24,6 @@ use crate::support::{
     spark::SparkCluster,
 };
 
-const N_BUCKETS: u64 = 8;
 
 const CONFIG: &str = r#"
 [catalog]
@@ -144,7 +143,7 @@ impl<'a> Night<'a> {
 /// What a run consists of, by its manifest, whose files are read again.
 fn contents(runs: &Path, name: &str) -> (String, Value) {
     let run: Run =
-        open_run(&nightshelf::artifacts::RunsRoot::parse(text(runs), &Default::default()).unwrap(), name).unwrap();
+        open_run(nightshelf::artifacts::RunsRoot::parse(text(runs), &Default::default()).unwrap(), name).unwrap();
     assert!(verify(&run).unwrap().problems.is_empty());
     let manifest = serde_json::to_value(run.manifest()).unwrap();
     (run.manifest().content_sha256.clone(), manifest["content"]["files"].clone())

@@ -80,7 +80,7 @@ impl Typed {
     }
 
     /// The node as of type `wanted`.
-    fn as_type(self, wanted: ColumnType) -> Option<Node> {
+    fn into_type(self, wanted: ColumnType) -> Option<Node> {
         match self.is {
             None => Some(Node::Null(wanted)),
             Some(is) => (is == wanted || is == ColumnType::Any || wanted == ColumnType::Any).then_some(self.node),
@@ -247,7 +247,7 @@ impl Translator<'_> {
     fn typed(&self, expr: &Expr, wanted: ColumnType, depth: usize) -> Result<Node, Fault> {
         let typed = self.node(expr, depth)?;
         let is = typed.is;
-        typed.as_type(wanted).ok_or_else(|| {
+        typed.into_type(wanted).ok_or_else(|| {
             let is = is.map_or("unknown", ColumnType::words);
             fault(format!("`{expr}` is {is}, {} is wanted here", wanted.words()), expr.span().start)
         })
@@ -417,7 +417,7 @@ impl Translator<'_> {
         let mut nodes = Vec::new();
         for (typed, argument) in typed {
             let found = typed.is;
-            nodes.push(typed.as_type(is).ok_or_else(|| {
+            nodes.push(typed.into_type(is).ok_or_else(|| {
                 let what = format!(
                     "the arguments of coalesce are of one type: `{argument}` is {}, {} is wanted",
                     found.map_or("unknown", ColumnType::words),
