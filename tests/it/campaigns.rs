@@ -445,9 +445,15 @@ min_share = 0.0
         items
     };
     let cheaper = items_of("cheaper");
-    assert!(!cheaper.is_empty() && cheaper.iter().all(|item| item.is_multiple_of(5) && !item.is_multiple_of(8) && item % 10 != 9));
+    assert!(
+        !cheaper.is_empty()
+            && cheaper.iter().all(|item| item.is_multiple_of(5) && !item.is_multiple_of(8) && item % 10 != 9)
+    );
     let back = items_of("back");
-    assert!(!back.is_empty() && back.iter().all(|item| item % 4 == 0 && !item.is_multiple_of(8) && item % 10 != 9), "{back:?}");
+    assert!(
+        !back.is_empty() && back.iter().all(|item| item % 4 == 0 && !item.is_multiple_of(8) && item % 10 != 9),
+        "{back:?}"
+    );
     let new = items_of("new");
     assert!(!new.is_empty() && new.iter().all(|item| item % 10 == 9 && !item.is_multiple_of(8)), "{new:?}");
 

@@ -24,7 +24,6 @@ use crate::support::{
     spark::SparkCluster,
 };
 
-
 const CONFIG: &str = r#"
 [catalog]
 path = "PLACE/shop/catalog.parquet"
