@@ -240,7 +240,9 @@ fn a_cluster_builds_the_same_bytes_whatever_is_killed() {
         let went_well = job.wait().unwrap().success();
         let said = fs::read_to_string(&log).unwrap();
         assert!(went_well, "{said}");
-        assert!(said.contains("Lost executor") && said.contains("Lost task"), "the worker ran nothing: {said}");
+        // A worker that is lost is no failure of its tasks: they begin anew without further words.
+        let begins_anew = |line: &str| line.contains("Starting task") && line.contains(".1 in stage");
+        assert!(said.contains("Lost executor") && said.lines().any(begins_anew), "the worker ran nothing: {said}");
         night.worker(&["train"]).ok();
         let said = night.ok("run_partitions.py", &["recommend"]);
         assert!(said.contains("`worker recommend --bucket 2` was killed by SIGKILL"), "{said}");
