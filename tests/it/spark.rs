@@ -225,17 +225,21 @@ fn a_cluster_builds_the_same_bytes_whatever_is_killed() {
         let mut job = night.job("run_partitions.py", &["aggregate"]);
         let mut job = job.stderr(fs::File::create(&log).unwrap()).stdout(Stdio::null()).spawn().unwrap();
         // Tasks wait for the file `go`, so both executors are in the middle of one when a worker goes.
-        let deadline = Instant::now() + Duration::from_secs(100);
-        loop {
-            let said = fs::read_to_string(&log).unwrap();
-            if (0..2).all(|executor| said.contains(&format!(", executor {executor}, partition "))) {
-                break;
+        let wait_for = |what: &dyn Fn(&str) -> bool| {
+            let deadline = Instant::now() + Duration::from_secs(100);
+            loop {
+                let said = fs::read_to_string(&log).unwrap();
+                if what(&said) {
+                    return;
+                }
+                assert!(Instant::now() < deadline, "not in time\n{said}");
+                std::thread::sleep(Duration::from_millis(20));
             }
-            assert!(Instant::now() < deadline, "not both executors have a task\n{said}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        };
+        wait_for(&|said| (0..2).all(|executor| said.contains(&format!(", executor {executor}, partition "))));
         assert_eq!(night.n_done("aggregate"), 0);
         worker_of_the_cluster.kill();
+        wait_for(&|said| said.contains("Lost executor"));
         fs::write(here.join("go"), "").unwrap();
         let went_well = job.wait().unwrap().success();
         let said = fs::read_to_string(&log).unwrap();
