@@ -101,10 +101,10 @@ fn campaign_funnel(campaign: &CampaignFacts) -> CampaignFunnel {
     let funnel = &campaign.funnel;
     let steps = [
         ("no consent", funnel.n_refused()),
-        ("nothing to write about", funnel.items),
+        ("no items", funnel.items),
         ("capped", funnel.cap),
-        ("in other campaigns", funnel.priority),
-        ("beyond the size", funnel.size),
+        ("other campaigns", funnel.priority),
+        ("beyond size", funnel.size),
         ("held out", funnel.holdout),
         ("to write to", funnel.send),
     ];
