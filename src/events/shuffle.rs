@@ -53,7 +53,7 @@ pub struct ShuffleInput {
 /// Lists the files and reads their footers.
 ///
 /// # Errors
-/// As [`scan`](super::scan); also when user ids lie in a list, or not in the same column of all files of a source.
+/// As [`scan`](super::scan()); also when user ids lie in a list, or not in the same column of all files of a source.
 pub fn shuffle_input(input: &ScanInput<'_>) -> Result<ShuffleInput, EventsError> {
     let sources = sources(input, input.orders.purchases_from == PurchaseSource::Orders);
     let (files, _) = open_all(input, &sources)?;
