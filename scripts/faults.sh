@@ -6,6 +6,7 @@
 #   scripts/faults.sh full d5    only tests whose names begin so
 #
 #   NIGHTSHELF_FAULT_SEED=N      replays the seed that a failed test printed
+#   NIGHTSHELF_FAULTS_ROWS=N     full size with runs of at most N users: D1's 240 publishes of 200,000 rows take hours
 #
 # Needs nothing but Rust: DynamoDB is an emulator within the test process.
 set -euo pipefail

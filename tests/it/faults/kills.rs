@@ -81,7 +81,7 @@ fn d1_d2_a_kill_at_any_moment_loses_nothing_and_readers_see_whole_runs() {
     moments.extend(failpoints.iter().map(|failpoint| vec![Moment::Failpoint(failpoint)]));
 
     let mut bench = Bench::new("");
-    let n_users = sized(2_500, 200_000);
+    let n_users = super::n_users(2_500, 200_000);
     for (edition, run) in (1..).zip(RUNS) {
         bench.build(run, &users(n_users, edition), edition);
     }

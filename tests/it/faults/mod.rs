@@ -25,6 +25,14 @@ fn sized(in_ci: usize, in_full: usize) -> usize {
     if is_full() { in_full } else { in_ci }
 }
 
+/// Users of a run, which `NIGHTSHELF_FAULTS_ROWS` lessens in the full size, whose hours not everybody has.
+fn n_users(in_ci: usize, in_full: usize) -> usize {
+    match std::env::var("NIGHTSHELF_FAULTS_ROWS") {
+        Ok(limit) if is_full() => in_full.min(limit.parse().expect("NIGHTSHELF_FAULTS_ROWS is a number")),
+        _ => sized(in_ci, in_full),
+    }
+}
+
 /// One case at a time: they measure rates, times and memory on the same few cores.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());

@@ -41,7 +41,7 @@ fn d7_a_writer_that_slept_changes_nothing() {
     let mut random = Random::new(seed);
     let mut bench = Bench::new("");
     let mut results = Results::of("D7");
-    let n_users = sized(1_500, 200_000);
+    let n_users = super::n_users(1_500, 200_000);
     for (edition, run) in (1..).zip(["late", "new-0", "new-1"]) {
         bench.build(run, &users(n_users, edition), edition);
     }
@@ -51,6 +51,7 @@ fn d7_a_writer_that_slept_changes_nothing() {
     let n_cases = sized(4, 20);
     for case in 0..n_cases {
         let new = &expected[case % 2];
+        bench.tidy(case, Some(news[(case + 1) % 2]));
         bench.server.take_seen();
         // While it writes, at different points; in the last case when its update of the pointer is on the way.
         let permits = Arc::new(Semaphore::new(0));
@@ -103,6 +104,7 @@ fn d8_of_two_publishers_exactly_one_commits() {
     let n_cases = sized(20, 100);
     let mut served = 2;
     for case in 0..n_cases {
+        bench.tidy(case, None);
         // The two runs that readers do not see yet.
         let rivals = [(served + 1) % 3, (served + 2) % 3];
         let before = bench.server.pointer(TABLE).map_or(0, |pointer| pointer.epoch);
@@ -144,7 +146,7 @@ fn d10_a_rollback_stands_when_an_older_writer_wakes_up() {
     let mut random = Random::new(seed);
     let mut bench = Bench::new("");
     let mut results = Results::of("D10");
-    let n_users = sized(800, 50_000);
+    let n_users = super::n_users(800, 50_000);
     for (edition, run) in (1..).zip(["a", "b", "late"]) {
         bench.build(run, &users(n_users, edition), edition);
     }

@@ -79,7 +79,7 @@ fn d4_when_everything_fails_it_stops_and_resumes() {
     let patience = ["[publish.dynamodb.retry]\nmax_attempts = 6\ncap_ms = 400", ""];
     let mut bench = Bench::new(patience[sized(0, 1)]);
     let mut results = Results::of("D4");
-    let n_users = sized(2_500, 200_000);
+    let n_users = super::n_users(2_500, 200_000);
     for (edition, run) in (1..).zip(["a", "b"]) {
         bench.build(run, &users(n_users, edition), edition);
     }
@@ -91,6 +91,7 @@ fn d4_when_everything_fails_it_stops_and_resumes() {
     for case in 0..n_cases {
         let run = 1 - case % 2;
         let name = ["a", "b"][run];
+        bench.tidy(case, Some(["a", "b"][1 - run]));
         let before = bench.server.pointer(TABLE).unwrap();
         // Somewhere within the first 90 % of its requests; at the first request of all in one case.
         let share = if case == 0 { 0.0 } else { (case as f64 - random.unit()) / n_cases as f64 * 0.9 };
@@ -141,6 +142,7 @@ fn d5_what_was_applied_but_failed_is_judged_right() {
     let answers = [Fault::FailedAfter, Fault::ResetAfter, Fault::Truncated, Fault::FailedBefore, Fault::Throttled];
     for case in 0..n_cases {
         let run = 1 - case % 2;
+        bench.tidy(case, Some(["a", "b"][1 - run]));
         let before = bench.server.pointer(TABLE).unwrap();
         // The pointer's update itself meets a fault of every kind, once to three times; in some cases for ever.
         let fault = answers[case % answers.len()].clone();
