@@ -26,6 +26,14 @@ pub struct Planned {
     pub place: u16,
 }
 
+impl Planned {
+    /// By user: whether he is in the audience; `None` without a condition.
+    fn audience(&self, users: &BucketUsers) -> Result<Option<Vec<bool>>, CampaignError> {
+        let holds = |it: &Condition| it.holds(&users.table, &format!("{}.audience", self.config.path()));
+        self.audience.as_ref().map(holds).transpose()
+    }
+}
+
 /// The campaigns of a config, the highest priority first.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -137,14 +145,18 @@ pub fn select(
     plan: &Plan,
     shop: &Shop,
     users: &BucketUsers,
-    affinity: Option<Affinity<'_>>,
+    affinity: Option<&Affinity<'_>>,
 ) -> Result<BucketSelection, CampaignError> {
     users.check()?;
     let n = plan.campaigns.len();
+    let audiences = plan.campaigns.iter().map(|campaign| campaign.audience(users)).collect::<Result<Vec<_>, _>>()?;
+    let mut liked = affinity.map(|affinity| affinity.liked(users, &audiences)).unwrap_or_default();
+    liked.resize_with(n, Lists::default);
     let prepared = plan
         .campaigns
         .iter()
-        .map(|campaign| Prepared::new(campaign, shop, users, affinity))
+        .zip(audiences.into_iter().zip(liked))
+        .map(|(campaign, (audience, liked))| Prepared::new(campaign, shop, users, audience, liked))
         .collect::<Result<Vec<_>, _>>()?;
     let columns = RuleColumns::of(users);
     let tonight = shop.as_of.map(|as_of| as_of.day());
@@ -207,23 +219,13 @@ impl<'a> Prepared<'a> {
         campaign: &'a Planned,
         shop: &'a Shop,
         users: &'a BucketUsers,
-        affinity: Option<Affinity<'_>>,
+        audience: Option<Vec<bool>>,
+        liked: Lists<(u32, f32)>,
     ) -> Result<Self, CampaignError> {
         let path = campaign.config.path();
-        let audience =
-            campaign.audience.as_ref().map(|it| it.holds(&users.table, &format!("{path}.audience"))).transpose()?;
         let order_by =
             campaign.order_by.as_ref().map(|it| it.numbers(&users.table, &format!("{path}.order_by"))).transpose()?;
         let proposer = Proposer::new(&campaign.rule, shop, campaign.config.items);
-        let liked = match (&campaign.rule, affinity) {
-            (Rule::ItemAffinity { .. }, Some(affinity)) => {
-                let everybody = || vec![true; users.len()];
-                let wanted = audience.clone().unwrap_or_else(everybody);
-                let named: Vec<u32> = proposer.named().collect();
-                affinity.liked(users, &wanted, &named, campaign.config.items)
-            }
-            _ => Lists::default(),
-        };
         let refusals = users.refusals.as_ref();
         Ok(Self {
             campaign,

@@ -257,7 +257,8 @@ type Found = (u32, f32, Vec<(u32, f32)>);
 
 #[test]
 fn affinity_is_the_models_score_of_everybody() {
-    let (shop, users, interactions) = trained();
+    let (shop, mut users, interactions) = trained();
+    users.table.put_numbers("n_view_7d", (0..users.len()).map(|_| Some(3.0))).unwrap();
     let (weights, trains) = (&interactions.weights, &interactions.trains);
     let config = AlsConfig { n_factors: 4, iterations: 3, ..AlsConfig::default() };
     let als = Als::train(config, weights, trains, &mut |_| {}).unwrap();
@@ -265,11 +266,14 @@ fn affinity_is_the_models_score_of_everybody() {
     let models: [(&dyn Model, Option<f32>); 2] = [(&als, None), (&item_item, Some(0.0))];
     for (model, min_score) in models {
         let scorer = Scorer { model, name: "m", min_score, serves_empty_histories: false };
-        let affinity = Affinity { scorer, shop: &shop };
         let plan = plan(
-            "[[campaign]]\nname = 'x'\nkind = 'item_affinity'\ncategories = ['shoes']\nitem_ids = ['i2']\nitems = 2",
+            "[[campaign]]\nname = 'x'\nkind = 'item_affinity'\ncategories = ['shoes']\nitem_ids = ['i2']\nitems = 2
+             [[campaign]]\nname = 'y'\nkind = 'top_picks'
+             [[campaign]]\nname = 'z'\nkind = 'item_affinity'\ncategories = ['shoes']\nitem_ids = ['i2']\nitems = 2\naudience = 'n_view_7d > 100'
+             [[campaign]]\nname = 'none'\nkind = 'item_affinity'\nitem_ids = ['i7']",
         );
-        let selection = select(&plan, &shop, &users, Some(affinity)).unwrap();
+        let affinity = Affinity::new(scorer, &shop, &plan);
+        let selection = select(&plan, &shop, &users, Some(&affinity)).unwrap();
         let mut expected: Vec<Found> = Vec::new();
         for user in 0..users.len() {
             let row = interactions.weights.row(user);
@@ -299,6 +303,8 @@ fn affinity_is_the_models_score_of_everybody() {
             .collect();
         assert!(!expected.is_empty());
         assert_eq!(found, expected);
+        let candidates: Vec<usize> = selection.campaigns.iter().map(|campaign| campaign.candidates.len()).collect();
+        assert_eq!(candidates, [expected.len(), 0, 0, 0], "nobody looked so often, and i7 is sold out");
     }
 }
 

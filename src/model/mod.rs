@@ -10,6 +10,7 @@ mod ease;
 mod error;
 mod graph;
 mod item_item;
+mod packed;
 mod popularity;
 mod prefetch;
 mod recency;
@@ -28,6 +29,7 @@ pub use ease::{Ease, EaseConfig, memory_bytes as ease_memory_bytes};
 pub use error::ModelError;
 pub use graph::{Graph, GraphConfig, GraphFilter};
 pub use item_item::{ItemItem, ItemItemConfig, SimilarityKind};
+pub use packed::PackedItems;
 pub use popularity::{Popularity, PopularityConfig};
 pub use repeat::{Repeat, RepeatConfig};
 pub use slim::{Slim, SlimConfig};
@@ -50,6 +52,12 @@ pub trait Model: Send + Sync {
     ///
     /// A user with an empty history gets a row of zeros from factor and neighbour models: the caller sends him to the fallbacks.
     fn prepare<'a>(&'a self, histories: &[History<'a>]) -> Box<dyn UserBlock + 'a>;
+
+    /// Some items (ascending `ItemIdx` numbers) packed for [`UserBlock::search_among`], where the model can score them without
+    /// looking at the others.
+    fn pack(&self, _items: &[u32]) -> Option<PackedItems> {
+        None
+    }
 
     /// Similarities of items to items, where the model has its own notion of them.
     fn similarity(&self) -> Option<&dyn ItemSimilarity>;
@@ -86,6 +94,19 @@ pub trait UserBlock {
     /// For models that can prove most items to be below a bound without computing their scores.
     /// Returns whether the model can do this; if not, `take` was not called.
     fn search(&mut self, _bounds: &mut [f32], _take: &mut dyn FnMut(usize, u32, f32) -> f32) -> bool {
+        false
+    }
+
+    /// As [`search`](Self::search), but among items that [`Model::pack`] packed: `take` gets their places. A bound of
+    /// `f32::MAX` leaves a user out.
+    ///
+    /// Returns whether the model can do this; if not, `take` was not called.
+    fn search_among(
+        &mut self,
+        _items: &PackedItems,
+        _bounds: &mut [f32],
+        _take: &mut dyn FnMut(usize, u32, f32) -> f32,
+    ) -> bool {
         false
     }
 }

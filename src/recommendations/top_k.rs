@@ -109,7 +109,7 @@ impl TopK {
     /// Takes in the score of one number. Numbers may come in any order, each once; not to be mixed with
     /// [`scan`](Self::scan).
     #[inline]
-    pub(super) fn offer(&mut self, number: u32, score: f32, allowed: impl Fn(u32) -> bool) {
+    pub fn offer(&mut self, number: u32, score: f32, allowed: impl Fn(u32) -> bool) {
         if self.keep > 0 && beats(score, self.bound()) && allowed(number) {
             self.keep_score(number, score);
         }
@@ -117,7 +117,8 @@ impl TopK {
 
     /// What [`offer`](Self::offer) takes is above it. A score like the last one kept may have the smaller number.
     #[inline]
-    pub(super) fn bound(&self) -> f32 {
+    #[must_use]
+    pub fn bound(&self) -> f32 {
         if self.truncated { self.threshold.next_down() } else { self.threshold }
     }
 

@@ -2,25 +2,37 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-use super::{Proposal, Why, best_first};
+use super::{Proposal, Why, catalogue::named_items};
 use crate::{
-    campaigns::{BucketUsers, Lists, Shop},
+    campaigns::{BucketUsers, ItemFilter, Lists, Plan, Rule, Shop},
     interactions::{History, Stamp},
-    recommendations::Scorer,
+    model::{PackedItems, UserBlock},
+    recommendations::{Scored, Scorer, TopK},
 };
 
 /// Items between two wanted ones that are scored along, rather than beginning another range.
-const MAX_GAP: u32 = 8;
+const MAX_GAP: u32 = 256;
 
-/// Scores a bucket's users for given items.
-#[derive(Clone, Copy)]
+/// Scores a bucket's users for the items that campaigns are about. Made once for all buckets.
 pub struct Affinity<'a> {
     /// The model.
-    pub scorer: Scorer<'a>,
+    scorer: Scorer<'a>,
     /// The shop.
-    pub shop: &'a Shop,
+    shop: &'a Shop,
+    /// By campaign of the plan; `None` for other kinds.
+    about: Vec<Option<About>>,
+}
+
+/// What one campaign is about.
+struct About {
+    /// The items that can be sold, in the model's numbering, ascending.
+    numbers: Vec<u32>,
+    /// The same, where the model can score them alone.
+    packed: Option<PackedItems>,
+    /// Ranges of the model's items that hold them, for models that cannot.
+    ranges: Vec<Range<usize>>,
+    /// Items of a member.
+    n: usize,
 }
 
 /// Users' histories in the model's numbering.
@@ -33,11 +45,13 @@ struct Histories {
 }
 
 impl Histories {
-    fn of(users: &BucketUsers, wanted: &[usize], shop: &Shop) -> Self {
+    /// `n_known`: items that the model has.
+    fn of(users: &BucketUsers, wanted: &[usize], shop: &Shop, n_known: usize) -> Self {
         let mut all = Self { indptr: vec![0], ..Self::default() };
         for &user in wanted {
             for (item, pair) in users.pairs.of(user) {
-                if let Some(number) = shop.model_items[item as usize].filter(|_| pair.weight > 0.0) {
+                let known = |number: &u32| pair.weight > 0.0 && (*number as usize) < n_known;
+                if let Some(number) = shop.model_items[item as usize].filter(known) {
                     all.items.push(number);
                     all.weights.push(pair.weight);
                     all.times.extend(pair.last);
@@ -70,95 +84,120 @@ fn ranges(numbers: &[u32], longest: usize) -> Vec<Range<usize>> {
     ranges
 }
 
-impl Affinity<'_> {
-    /// By user: his `n` best of `items` (of the shop, ascending) that he has not got, with the model's scores. Empty for
-    /// users that are not wanted, and for those the model knows nothing of.
-    ///
-    /// Determinism: a score is the one a build gives; any number of threads.
-    /// Cost: preparing each wanted user once and scoring the items for him.
+impl<'a> Affinity<'a> {
+    /// Packs the items of the plan's campaigns.
     #[must_use]
-    pub fn liked(&self, users: &BucketUsers, wanted: &[bool], items: &[u32], n: usize) -> Lists<(u32, f32)> {
-        let model = self.scorer.model;
-        let sellable = |item: &u32| self.shop.sellable[*item as usize];
-        let numbers: Vec<u32> = items
-            .iter()
-            .filter(|item| sellable(item))
-            .filter_map(|item| self.shop.model_items[*item as usize])
-            .collect();
-        let numbers: Vec<u32> = numbers.into_iter().filter(|number| (*number as usize) < model.n_items()).collect();
-        let tile = model.tile();
-        let ranges = ranges(&numbers, tile.n_items.clamp(1, 4_096));
-        let wanted: Vec<usize> = (0..users.len()).filter(|&user| wanted[user]).collect();
-        let blocks: Vec<Vec<Vec<(u32, f32)>>> = wanted
-            .par_chunks(tile.n_users.clamp(1, 4_096))
-            .map(|block| self.block(users, block, &numbers, &ranges, n))
-            .collect();
-        let mut lists = Lists::default();
-        let mut found = wanted.iter().zip(blocks.into_iter().flatten()).peekable();
-        for user in 0..users.len() {
-            match found.next_if(|(wanted, _)| **wanted == user) {
-                Some((_, list)) => lists.push(list),
-                None => lists.push([]),
+    pub fn new(scorer: Scorer<'a>, shop: &'a Shop, plan: &Plan) -> Self {
+        let about = plan.campaigns.iter().map(|campaign| match &campaign.rule {
+            Rule::ItemAffinity { of } => Some(About::new(&scorer, shop, of, campaign.config.items)),
+            _ => None,
+        });
+        Self { scorer, shop, about: about.collect() }
+    }
+
+    /// By campaign of the plan and user: his best of the campaign's items that he has not got, with the model's scores.
+    /// Empty for users whom the campaign does not want, and for those the model knows nothing of.
+    ///
+    /// `audiences`: by campaign, whom it wants; `None` for everybody.
+    ///
+    /// Determinism: a score is the one a build gives.
+    /// Cost: preparing each wanted user once and searching the items for him, on the calling thread: buckets are what
+    /// threads share.
+    pub(in crate::campaigns) fn liked(
+        &self,
+        users: &BucketUsers,
+        audiences: &[Option<Vec<bool>>],
+    ) -> Vec<Lists<(u32, f32)>> {
+        let wants = |at: usize, user: usize| {
+            self.about[at].is_some() && audiences[at].as_ref().is_none_or(|audience| audience[user])
+        };
+        let wanted: Vec<usize> =
+            (0..users.len()).filter(|&user| (0..self.about.len()).any(|at| wants(at, user))).collect();
+        let mut lists = vec![Lists::default(); self.about.len()];
+        let mut n_listed = 0;
+        for block in wanted.chunks(self.scorer.model.tile().n_users.clamp(1, 4_096)) {
+            let all = Histories::of(users, block, self.shop, self.scorer.model.n_items());
+            let serves = |at: &usize| self.scorer.serves_empty_histories || !all.get(*at).items.is_empty();
+            let scored: Vec<usize> = (0..block.len()).filter(serves).collect();
+            let histories: Vec<History<'_>> = scored.iter().map(|&at| all.get(at)).collect();
+            let mut prepared = self.scorer.model.prepare(&histories);
+            let scored: Vec<usize> = scored.into_iter().map(|at| block[at]).collect();
+            for (at, about) in self.about.iter().enumerate() {
+                let Some(about) = about else { continue };
+                let is_wanted: Vec<bool> = scored.iter().map(|&user| wants(at, user)).collect();
+                let mut best = self.best(about, prepared.as_mut(), users, &scored, &is_wanted);
+                let mut found = scored.iter().zip(&mut best).peekable();
+                for user in n_listed..block[block.len() - 1] + 1 {
+                    let top = found.next_if(|(scored, _)| **scored == user);
+                    let item = |entry: Scored| {
+                        (self.shop.shop_items[about.numbers[entry.item as usize] as usize], entry.score)
+                    };
+                    lists[at].push(top.into_iter().flat_map(|(_, top)| top.finish()).map(item));
+                }
             }
+            n_listed = block[block.len() - 1] + 1;
+        }
+        for (list, _) in lists.iter_mut().zip(&self.about).filter(|(_, about)| about.is_some()) {
+            (n_listed..users.len()).for_each(|_| list.push([]));
         }
         lists
     }
 
-    fn block(
+    /// The best of a block's users, by their place among the campaign's items.
+    fn best(
         &self,
+        about: &About,
+        block: &mut dyn UserBlock,
         users: &BucketUsers,
-        block: &[usize],
-        numbers: &[u32],
-        ranges: &[Range<usize>],
-        n: usize,
-    ) -> Vec<Vec<(u32, f32)>> {
-        let all = Histories::of(users, block, self.shop);
-        let n_known = self.scorer.model.n_items() as u32;
-        let known = |at: usize| {
-            let history = all.get(at);
-            let end = history.items.partition_point(|&item| item < n_known);
-            History {
-                items: &history.items[..end],
-                weights: &history.weights[..end],
-                times: history.times.get(..end).unwrap_or_default(),
+        scored: &[usize],
+        is_wanted: &[bool],
+    ) -> Vec<TopK> {
+        let mut tops = vec![TopK::new(about.n, self.scorer.min_score); scored.len()];
+        let offer = |top: &mut TopK, at: usize, place: u32, score: f32| {
+            if score.is_finite() {
+                top.offer(place, score, |place| {
+                    let item = self.shop.shop_items[about.numbers[place as usize] as usize];
+                    !users.pairs.get(scored[at], item).is_some_and(|pair| pair.is_owned())
+                });
             }
+            top.bound()
         };
-        let scored: Vec<usize> =
-            (0..block.len()).filter(|&at| self.scorer.serves_empty_histories || !known(at).items.is_empty()).collect();
-        let mut lists = vec![Vec::new(); block.len()];
-        if scored.is_empty() || ranges.is_empty() {
-            return lists;
+        if let Some(packed) = &about.packed {
+            let bound = |(top, &wanted): (&TopK, &bool)| if wanted { top.bound() } else { f32::MAX };
+            let mut bounds: Vec<f32> = tops.iter().zip(is_wanted).map(bound).collect();
+            if block.search_among(packed, &mut bounds, &mut |at, place, score| offer(&mut tops[at], at, place, score)) {
+                return tops;
+            }
         }
-        let histories: Vec<History<'_>> = scored.iter().map(|&at| known(at)).collect();
-        let mut prepared = self.scorer.model.prepare(&histories);
         let mut scores = Vec::new();
-        for range in ranges {
+        for range in &about.ranges {
             scores.clear();
             scores.resize(scored.len() * range.len(), 0.0);
-            prepared.score(range.clone(), &mut scores);
-            let first = numbers.partition_point(|&number| (number as usize) < range.start);
-            let last = numbers.partition_point(|&number| (number as usize) < range.end);
-            for (row, &at) in scored.iter().enumerate() {
-                for &number in &numbers[first..last] {
-                    let score = scores[row * range.len() + number as usize - range.start];
-                    let item = self.shop.shop_items[number as usize];
-                    let owned = || users.pairs.get(block[at], item).is_some_and(|pair| pair.is_owned());
-                    if score.is_finite() && self.scorer.min_score.is_none_or(|least| score > least) && !owned() {
-                        lists[at].push((item, score));
-                    }
-                }
-                // Room for two ranges: what is beyond the best cannot come back.
-                if lists[at].len() > 2 * n.max(32) {
-                    best_first(&mut lists[at]);
-                    lists[at].truncate(n);
+            block.score(range.clone(), &mut scores);
+            let first = about.numbers.partition_point(|&number| (number as usize) < range.start);
+            let last = about.numbers.partition_point(|&number| (number as usize) < range.end);
+            for (at, scores) in scores.chunks_exact(range.len()).enumerate().filter(|(at, _)| is_wanted[*at]) {
+                for place in first..last {
+                    offer(&mut tops[at], at, place as u32, scores[about.numbers[place] as usize - range.start]);
                 }
             }
         }
-        for list in &mut lists {
-            best_first(list);
-            list.truncate(n);
-        }
-        lists
+        tops
+    }
+}
+
+impl About {
+    fn new(scorer: &Scorer<'_>, shop: &Shop, of: &ItemFilter, n: usize) -> Self {
+        let n_known = scorer.model.n_items();
+        let numbers: Vec<u32> = (0u32..)
+            .zip(named_items(shop, of))
+            .filter(|&(item, named)| named && shop.sellable[item as usize])
+            .filter_map(|(item, _)| shop.model_items[item as usize])
+            .filter(|&number| (number as usize) < n_known)
+            .collect();
+        let packed = scorer.model.pack(&numbers);
+        let ranges = ranges(&numbers, scorer.model.tile().n_items);
+        Self { numbers, packed, ranges, n }
     }
 }
 
@@ -176,7 +215,8 @@ mod tests {
     #[test]
     fn ranges_cover_the_numbers_and_stay_short() {
         assert_eq!(ranges(&[], 100), Vec::<Range<usize>>::new());
-        assert_eq!(ranges(&[3, 4, 9, 40, 41], 100), [3..10, 40..42]);
+        assert_eq!(ranges(&[3, 4, 9, 400, 401], 100), [3..10, 400..402]);
+        assert_eq!(ranges(&[3, 400_000], usize::MAX), [3..4, 400_000..400_001]);
         assert_eq!(ranges(&[0, 1, 2, 3, 4], 2), [0..2, 2..4, 4..5]);
     }
 }

@@ -88,9 +88,7 @@ impl RuleColumns {
 impl<'a> Proposer<'a> {
     pub(super) fn new(rule: &'a Rule, shop: &'a Shop, n_items: usize) -> Self {
         let filter = match rule {
-            Rule::ItemAffinity { of } | Rule::CrossSell { of, .. } if !of.is_empty() => {
-                Some(catalogue::named_items(shop, of))
-            }
+            Rule::CrossSell { of, .. } if !of.is_empty() => Some(catalogue::named_items(shop, of)),
             _ => None,
         };
         let new_items = match rule {
@@ -98,12 +96,6 @@ impl<'a> Proposer<'a> {
             _ => Vec::new(),
         };
         Self { rule, shop, n_items, filter, new_items }
-    }
-
-    /// Items that the rule's filter names.
-    pub(super) fn named(&self) -> impl Iterator<Item = u32> + '_ {
-        let flags = self.filter.iter().flatten();
-        (0u32..).zip(flags).filter(|(_, named)| **named).map(|(item, _)| item)
     }
 
     /// The candidate that a user is, if he is one.

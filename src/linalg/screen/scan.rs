@@ -55,7 +55,7 @@ impl Screen {
     ) -> bool {
         assert_eq!(users.len(), bounds.len() * self.width, "one bound a user");
         assert_eq!(items.len(), self.order.len() * self.width, "the rows that were packed");
-        let largest = self.bounds.first().map_or(0.0, |panel| panel.norm);
+        let Some(largest) = self.bounds.first().map(|panel| panel.norm) else { return true };
         // A comparison that NaN fails.
         if !users.chunks_exact(self.width).all(|row| norm(row) * largest < MOST_PRODUCT) {
             return false;

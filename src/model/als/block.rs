@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     interactions::History,
-    linalg::{Groups, Isa, Simd, Task, product},
-    model::{CellWeight, UserBlock},
+    linalg::{Groups, Isa, Simd, Task},
+    model::{CellWeight, PackedItems, UserBlock},
 };
 
 /// Users whose factors were solved from their histories.
@@ -37,12 +37,23 @@ impl UserBlock for AlsBlock<'_> {
     }
 
     fn score(&mut self, items: Range<usize>, scores: &mut [f32]) {
-        product(self.model.isa, &self.groups, &self.model.panels, items, scores);
+        self.model.packed.score(self.model.isa, &self.groups, items, scores);
     }
 
     fn search(&mut self, bounds: &mut [f32], take: &mut dyn FnMut(usize, u32, f32) -> f32) -> bool {
-        let Als { isa, rotated, screen, .. } = self.model;
-        screen.as_ref().is_some_and(|screen| screen.search(*isa, rotated, &self.factors, bounds, take))
+        self.model.packed.screen(self.model.isa, &self.factors, bounds, take)
+    }
+
+    fn search_among(
+        &mut self,
+        items: &PackedItems,
+        bounds: &mut [f32],
+        take: &mut dyn FnMut(usize, u32, f32) -> f32,
+    ) -> bool {
+        if !items.screen(self.model.isa, &self.factors, bounds, take) {
+            items.compute(self.model.isa, &self.groups, bounds, take);
+        }
+        true
     }
 }
 

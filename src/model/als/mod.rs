@@ -27,16 +27,12 @@ use self::{
     exact::Exact,
     fixed::{Cells, Fixed, Terms},
 };
-use super::{Explanation, ItemSimilarity, Model, ModelError, TileShape, TrainEvent, UserBlock};
+use super::{Explanation, ItemSimilarity, Model, ModelError, PackedItems, TileShape, TrainEvent, UserBlock};
 use crate::{
     ids::ItemIdx,
     interactions::{Csr, History},
-    linalg::{Isa, Panels, Screen, Simd, Task, dot, padded},
+    linalg::{Isa, Simd, Task, dot, padded},
 };
-
-/// Factors up to which items are screened: users a second on real factors rose by a third or more up to here, and fell
-/// with 512.
-const SCREENED_WIDTH: usize = 256;
 
 /// A model of item factors: a user's score of an item is the dot product of their factors.
 ///
@@ -59,12 +55,9 @@ pub struct Als {
     config: AlsConfig,
     /// n_items x n_factors, as trained or loaded.
     item_factors: Array2<f32>,
-    /// The same in their principal axes, padded.
-    rotated: Vec<f32>,
+    /// The same in their principal axes.
+    packed: PackedItems,
     spectrum: Vec<f32>,
-    panels: Panels,
-    /// For few enough factors that it is worth its while.
-    screen: Option<Screen>,
     isa: Isa,
 }
 
@@ -115,9 +108,7 @@ impl Als {
         let axes = Axes::of(isa, &rotated, n_factors, width, Terms::of(&config).all_pairs)
             .map_err(|source| ModelError::Axes { iteration: 0, source })?;
         axes.rotate(isa, &mut rotated);
-        let panels = Panels::pack(&rotated, width);
-        let screen = (width <= SCREENED_WIDTH).then(|| Screen::pack(&rotated, width));
-        Ok(Self { config, item_factors, rotated, spectrum: axes.spectrum, panels, screen, isa })
+        Ok(Self { config, item_factors, packed: PackedItems::pack(rotated, width), spectrum: axes.spectrum, isa })
     }
 
     /// The settings it was trained with.
@@ -133,13 +124,13 @@ impl Als {
     }
 
     fn fixed(&self) -> Fixed<'_> {
-        Fixed { rows: &self.rotated, spectrum: &self.spectrum, terms: Terms::of(&self.config) }
+        Fixed { rows: &self.packed.rows, spectrum: &self.spectrum, terms: Terms::of(&self.config) }
     }
 
     /// An item's factors in the principal axes, padded.
     fn axes_of(&self, item: usize) -> &[f32] {
         let width = self.spectrum.len();
-        &self.rotated[item * width..(item + 1) * width]
+        &self.packed.rows[item * width..(item + 1) * width]
     }
 }
 
@@ -155,6 +146,11 @@ impl Model for Als {
 
     fn prepare<'a>(&'a self, histories: &[History<'a>]) -> Box<dyn UserBlock + 'a> {
         Box::new(AlsBlock::new(self, histories))
+    }
+
+    fn pack(&self, items: &[u32]) -> Option<PackedItems> {
+        let rows = items.iter().flat_map(|&item| self.axes_of(item as usize)).copied().collect();
+        Some(PackedItems::pack(rows, self.spectrum.len()))
     }
 
     fn similarity(&self) -> Option<&dyn ItemSimilarity> {

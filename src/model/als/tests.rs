@@ -183,7 +183,7 @@ fn the_objective_is_the_definitions_for_any_factors() {
     for weighting in BOTH {
         let config = config(weighting, 7);
         let (users, als) = trained_sides(&config, &cells);
-        let items = Array2::from_shape_vec((30, als.spectrum.len()), als.rotated.clone()).unwrap();
+        let items = Array2::from_shape_vec((30, als.spectrum.len()), als.packed.rows.clone()).unwrap();
         let found = objective(&config, &cells, &[true; 40], users.view(), items.view());
         let rows = |factors: &Array2<f32>| rows_of(factors.as_slice().unwrap(), factors.ncols());
         let expected = naive_loss(&config, &cells, &rows(&users), &rows(&items));
@@ -201,6 +201,44 @@ fn fold_in_is_the_exact_half_step_bit_by_bit() {
         let mut users = vec![0f32; folded.len()];
         half_step(als.isa, &als.fixed(), &cells, Method::Exact, &mut users);
         assert_eq!(folded.as_slice().unwrap(), &users[..]);
+    }
+}
+
+#[test]
+fn some_items_are_searched_as_if_there_were_no_others() {
+    let cells = matrix(60, 300, 0.1, 8);
+    // The last is too wide to be screened.
+    for n_factors in [4, 20, 264] {
+        let als = Als::train(config(Weighting::Observed, n_factors), &cells, &[true; 60], &mut |_| ()).unwrap();
+        let histories: Vec<History<'_>> = (0..60).map(|user| cells.row(user)).collect();
+        let mut block = als.prepare(&histories);
+        let mut scores = vec![0f32; 60 * 300];
+        block.score(0..300, &mut scores);
+        for some in [vec![], vec![299], (0..300).filter(|item| item % 7 != 3).collect::<Vec<u32>>()] {
+            let packed = als.pack(&some).unwrap();
+            assert_eq!(packed.n_items(), some.len());
+            // Everything, what is above some score, and nothing.
+            let first = |user: usize| [f32::NEG_INFINITY, scores[user * 300 + 5], f32::MAX][user % 3];
+            let mut bounds: Vec<f32> = (0..60).map(first).collect();
+            let mut found = vec![Vec::new(); 60];
+            assert!(block.search_among(&packed, &mut bounds, &mut |user, place, score| {
+                if score > first(user) {
+                    found[user].push((some[place as usize], score.to_bits()));
+                }
+                first(user)
+            }));
+            for (user, mut found) in found.into_iter().enumerate() {
+                found.sort_unstable();
+                let of = |&item: &u32| (item, scores[user * 300 + item as usize]);
+                let expected: Vec<(u32, u32)> = some
+                    .iter()
+                    .map(of)
+                    .filter(|(_, score)| *score > first(user))
+                    .map(|(item, score)| (item, score.to_bits()))
+                    .collect();
+                assert_eq!(found, expected, "{n_factors} factors, user {user}");
+            }
+        }
     }
 }
 
@@ -245,7 +283,7 @@ fn the_same_bits_for_any_number_of_threads_and_any_instructions() {
                 let on = &mut |TrainEvent::Iteration { loss, .. }: TrainEvent| losses.push(loss.unwrap().to_bits());
                 train::train(isa, config.clone(), &cells, &[true; 300], on).unwrap()
             });
-            (als.item_factors, als.rotated, losses)
+            (als.item_factors, als.packed.rows, losses)
         };
         let expected = by(1, Isa::all()[0]);
         for isa in Isa::all() {
@@ -288,7 +326,7 @@ fn a_model_from_its_parts_is_the_same_model() {
     let cells = matrix(30, 20, 0.2, 11);
     let als = Als::train(config(Weighting::Observed, 9), &cells, &[true; 30], &mut |_| ()).unwrap();
     let again = Als::from_parts(als.config().clone(), als.item_factors().clone()).unwrap();
-    assert_eq!((&als.rotated, &als.spectrum), (&again.rotated, &again.spectrum));
+    assert_eq!((&als.packed.rows, &als.spectrum), (&again.packed.rows, &again.spectrum));
     let histories = [cells.row(0), cells.row(5)];
     assert_eq!(scores(&als, &histories, 0..20), scores(&again, &histories, 0..20));
 }

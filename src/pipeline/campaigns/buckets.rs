@@ -7,8 +7,6 @@ use std::{
     path::PathBuf,
 };
 
-use rayon::prelude::*;
-
 use crate::{
     artifacts::{
         ArtifactError, FileBytes, INTERACTIONS, STEPS, SpillWriter, SpilledRow, UserFiles, UserIndex, Wanted,
@@ -19,7 +17,7 @@ use crate::{
     recommendations::{Arm, ListKind},
 };
 
-use super::{CampaignInputs, customers, past::Past};
+use super::{CampaignInputs, crew::in_threads, customers, past::Past};
 use crate::pipeline::{Observer, PipelineError};
 
 /// Scratch files lie here while a run is written.
@@ -138,12 +136,14 @@ struct OfBucket {
 }
 
 /// Selects in every bucket.
+///
+/// Memory: a bucket a thread.
 pub(super) fn select_all(
     inputs: &CampaignInputs<'_>,
     plan: &Plan,
     shop: &Shop,
     past: &Past,
-    affinity: Option<Affinity<'_>>,
+    affinity: Option<&Affinity<'_>>,
     on: &dyn Observer,
 ) -> Result<Selected, PipelineError> {
     let scratch = inputs.run.partial_dir().join(SCRATCH);
@@ -153,21 +153,17 @@ pub(super) fn select_all(
     let places: BTreeMap<&str, u16> =
         plan.campaigns.iter().map(|campaign| (campaign.config.name.as_str(), campaign.place)).collect();
     let names: Vec<&str> = plan.campaigns.iter().map(|campaign| campaign.config.name.as_str()).collect();
-    let done: Vec<OfBucket> = (0..inputs.config.interactions.n_buckets)
-        .into_par_iter()
-        .with_max_len(1)
-        .map(|bucket| {
-            let mut users = reading.users(bucket)?;
-            customers::join(inputs, plan, bucket, &wanted, &mut users)?;
-            users.contacts = past.contacts(bucket, &users.ids, &places)?;
-            let selection = select(plan, shop, &users, affinity)?;
-            write_steps(inputs.run.file(&bucket_path(STEPS, bucket))?, &users.ids, &names, &selection.steps)?;
-            let spilled = spill(&selection, &users, shop, &scratch, bucket)?;
-            on.advance(1);
-            let funnels = selection.campaigns.into_iter().map(|campaign| campaign.funnel).collect();
-            Ok(OfBucket { funnels, spilled, overlap: selection.overlap })
-        })
-        .collect::<Result<_, PipelineError>>()?;
+    let done = in_threads(inputs.config.interactions.n_buckets, |bucket| {
+        let mut users = reading.users(bucket)?;
+        customers::join(inputs, plan, bucket, &wanted, &mut users)?;
+        users.contacts = past.contacts(bucket, &users.ids, &places)?;
+        let selection = select(plan, shop, &users, affinity)?;
+        write_steps(inputs.run.file(&bucket_path(STEPS, bucket))?, &users.ids, &names, &selection.steps)?;
+        let spilled = spill(&selection, &users, shop, &scratch, bucket)?;
+        on.advance(1);
+        let funnels = selection.campaigns.into_iter().map(|campaign| campaign.funnel).collect();
+        Ok::<_, PipelineError>(OfBucket { funnels, spilled, overlap: selection.overlap })
+    })?;
     let n = plan.campaigns.len();
     let mut all = Selected {
         funnels: vec![Funnel::default(); n],

@@ -2,6 +2,7 @@
 
 mod ask;
 mod buckets;
+mod crew;
 mod customers;
 mod lists;
 mod measure;
@@ -105,8 +106,8 @@ pub(super) fn make_campaigns(
     let selected = stages.run("campaigns", Some(n_buckets), "buckets", |on| {
         let affinity = plan
             .any(|rule| matches!(rule, Rule::ItemAffinity { .. }))
-            .then(|| Affinity { scorer: scorer(inputs.model), shop: &shop });
-        buckets::select_all(inputs, &plan, &shop, &past, affinity, on).map(|selected| (selected, n_buckets))
+            .then(|| Affinity::new(scorer(inputs.model), &shop, &plan));
+        buckets::select_all(inputs, &plan, &shop, &past, affinity.as_ref(), on).map(|selected| (selected, n_buckets))
     })?;
     done.overlap.clone_from(&selected.overlap);
     let funnels = stages.run("campaign lists", None, "members", |_| {
