@@ -34,16 +34,17 @@ pub(crate) struct Writes {
     state: Mutex<State>,
     /// So many of the next PUTs of objects and parts are answered with 503 SlowDown.
     pub(crate) slow_downs: AtomicUsize,
-    /// Once so many objects and parts were put, the others are answered after a minute and not written.
-    pub(crate) stall_after: AtomicUsize,
+    /// So many objects and parts are let through, claims not counted; those that arrive later are answered after a
+    /// minute and not written.
+    let_through: AtomicUsize,
+    /// Objects and parts that were not let through.
+    pub(crate) n_stalled: AtomicUsize,
     /// So many of the next PUTs of a key with this ending are written and answered with 500.
     pub(crate) fail_written: Mutex<(String, usize)>,
     /// Objects and parts are answered after so many milliseconds; small ones (`.json`) at once.
     pub(crate) slow_ms: AtomicUsize,
     /// Parts of this number are refused.
     pub(crate) refused_part: AtomicUsize,
-    /// PUTs of objects and parts seen, failed ones included.
-    pub(crate) n_puts: AtomicUsize,
     /// Parts seen.
     pub(crate) n_parts: AtomicUsize,
     /// Parts and objects under way, and the most that were under way at once.
@@ -104,15 +105,21 @@ impl Writes {
             root: root.to_owned(),
             state: Mutex::default(),
             slow_downs: AtomicUsize::new(0),
-            stall_after: AtomicUsize::new(usize::MAX),
+            let_through: AtomicUsize::new(usize::MAX),
+            n_stalled: AtomicUsize::new(0),
             fail_written: Mutex::new((String::new(), 0)),
             slow_ms: AtomicUsize::new(2),
             refused_part: AtomicUsize::new(0),
-            n_puts: AtomicUsize::new(0),
             n_parts: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             max_in_flight: AtomicUsize::new(0),
         }
+    }
+
+    /// Lets so many objects and parts through from now on, then no more; `usize::MAX` ends it.
+    pub(crate) fn let_through(&self, n_objects: usize) {
+        self.n_stalled.store(0, SeqCst);
+        self.let_through.store(n_objects, SeqCst);
     }
 
     /// Keys of the multipart uploads that were neither completed nor aborted.
@@ -145,13 +152,16 @@ impl Writes {
 
     /// What befalls a PUT before it is looked at.
     async fn befall(&self, key: &str) -> S3Result<()> {
-        let number = self.n_puts.fetch_add(1, SeqCst);
+        // Decided on arrival: a request that waits below while the fault is taken away is not let through after all.
+        let stalled = !key.contains("/.claims/")
+            && self.let_through.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err();
+        self.n_stalled.fetch_add(usize::from(stalled), SeqCst);
         let now = self.in_flight.fetch_add(1, SeqCst) + 1;
         self.max_in_flight.fetch_max(now, SeqCst);
         let slow_ms = if key.ends_with(".json") { 2 } else { self.slow_ms.load(SeqCst) };
         tokio::time::sleep(Duration::from_millis(slow_ms as u64)).await;
         self.in_flight.fetch_sub(1, SeqCst);
-        if number >= self.stall_after.load(SeqCst) {
+        if stalled {
             tokio::time::sleep(Duration::from_secs(60)).await;
             return Err(s3_error!(InternalError));
         }
