@@ -174,10 +174,10 @@ fn fault_of(member: &MemberRow<'_, '_>) -> Option<String> {
     if let Some(at) = member.list.scores.iter().position(|score| !score.is_finite()) {
         return Some(format!("item `{}` has the score {}", member.list.items[at], member.list.scores[at]));
     }
-    match serde_json::from_str(member.variables) {
-        Ok(serde_json::Value::Object(_)) => None,
-        _ => Some(format!("its variables are no JSON object: {}", member.variables)),
-    }
+    // Looked through without making values of it: that took half of the time of writing lists.
+    let is_object = member.variables.trim_start().starts_with('{')
+        && serde_json::from_str::<serde::de::IgnoredAny>(member.variables).is_ok();
+    (!is_object).then(|| format!("its variables are no JSON object: {}", member.variables))
 }
 
 pub(super) fn encode(schema: &SchemaRef, members: &[Pending]) -> Result<RecordBatch, ArrowError> {

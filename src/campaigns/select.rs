@@ -4,95 +4,11 @@
 //! buckets. Every candidate that falls is counted at the step where he fell.
 
 use super::{
-    Affinity, BucketUsers, CampaignConfig, CampaignError, CampaignsConfig, Condition, Expression, Funnel, Lists,
-    Refusal, Rule, Schema, Shop, Step, arm_of,
-    propose::{Proposal, Proposer, RuleColumns},
+    Affinity, BucketUsers, CampaignError, CampaignsConfig, Funnel, Plan, Planned, Refusal, Rule, Shop, Step, arm_of,
+    propose::{Proposal, Proposer, RuleColumns, liked_items},
     words::{reason, variables},
 };
 use crate::recommendations::Arm;
-
-/// A campaign, read and checked.
-#[derive(Debug, Clone)]
-pub struct Planned {
-    /// As configured.
-    pub config: CampaignConfig,
-    /// Its kind with parameters.
-    pub rule: Rule,
-    /// Who may be in it.
-    pub audience: Option<Condition>,
-    /// What orders its members, instead of the rule's own score.
-    pub order_by: Option<Expression>,
-    /// Its place among all campaigns of the config, those that are not enabled included.
-    pub place: u16,
-}
-
-impl Planned {
-    /// By user: whether he is in the audience; `None` without a condition.
-    fn audience(&self, users: &BucketUsers) -> Result<Option<Vec<bool>>, CampaignError> {
-        let holds = |it: &Condition| it.holds(&users.table, &format!("{}.audience", self.config.path()));
-        self.audience.as_ref().map(holds).transpose()
-    }
-}
-
-/// The campaigns of a config, the highest priority first.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// What holds for all.
-    pub config: CampaignsConfig,
-    /// Those that are enabled: priority descending, then as in the config.
-    pub campaigns: Vec<Planned>,
-}
-
-impl Plan {
-    /// Reads the campaigns.
-    ///
-    /// # Errors
-    /// The key's full path, and what is wrong with it.
-    pub fn new(config: &CampaignsConfig, campaigns: &[CampaignConfig], schema: &Schema) -> Result<Self, String> {
-        let mut planned = Vec::new();
-        for (place, campaign) in (0u16..).zip(campaigns).filter(|(_, campaign)| campaign.enabled) {
-            let (audience, order_by) = campaign.compile(schema)?;
-            planned.push(Planned { config: campaign.clone(), rule: Rule::of(campaign)?, audience, order_by, place });
-        }
-        planned.sort_by_key(|campaign| (std::cmp::Reverse(campaign.config.priority), campaign.place));
-        Ok(Self { config: config.clone(), campaigns: planned })
-    }
-
-    /// Whether there is nothing to do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.campaigns.is_empty()
-    }
-
-    /// Whether any rule is so.
-    #[must_use]
-    pub fn any(&self, is: fn(&Rule) -> bool) -> bool {
-        self.campaigns.iter().any(|campaign| is(&campaign.rule))
-    }
-
-    /// Refuses campaigns and caps that go by times, where events carry none.
-    ///
-    /// # Errors
-    /// The first of them.
-    pub fn check_times(&self, timed: bool) -> Result<(), CampaignError> {
-        if timed {
-            return Ok(());
-        }
-        for campaign in &self.campaigns {
-            let what = if campaign.rule.needs_times() {
-                "its kind"
-            } else if campaign.config.cap.is_some() {
-                "its cap"
-            } else if self.config.max_contacts.is_some() {
-                "campaigns.max_contacts"
-            } else {
-                continue;
-            };
-            return Err(CampaignError::NoTimes { name: campaign.config.name.clone(), what });
-        }
-        Ok(())
-    }
-}
 
 /// A candidate of a campaign.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,123 +47,159 @@ pub struct BucketSelection {
     pub overlap: Vec<u64>,
 }
 
-/// Selects one bucket's candidates.
-///
-/// A user is in at most `max_campaigns_per_user` campaigns tonight, the ones of highest priority that he got through to.
-/// Whoever is held out takes his place and counts as contacted like everybody else, so that both arms live under the same
-/// rules and differ in the mail alone.
-///
-/// Determinism: a user's outcome depends on himself, the shop and the plan alone.
-///
-/// # Errors
-/// A column that a condition names and the users do not have, columns of unlike length.
-pub fn select(
-    plan: &Plan,
-    shop: &Shop,
-    users: &BucketUsers,
-    affinity: Option<&Affinity<'_>>,
-) -> Result<BucketSelection, CampaignError> {
-    users.check()?;
-    let n = plan.campaigns.len();
-    let audiences = plan.campaigns.iter().map(|campaign| campaign.audience(users)).collect::<Result<Vec<_>, _>>()?;
-    let mut liked = affinity.map(|affinity| affinity.liked(users, &audiences)).unwrap_or_default();
-    liked.resize_with(n, Lists::default);
-    let prepared = plan
-        .campaigns
-        .iter()
-        .zip(audiences.into_iter().zip(liked))
-        .map(|(campaign, (audience, liked))| Prepared::new(campaign, shop, users, audience, liked))
-        .collect::<Result<Vec<_>, _>>()?;
-    let columns = RuleColumns::of(users);
-    let tonight = shop.as_of.map(|as_of| as_of.day());
-    let mut out =
-        BucketSelection { campaigns: vec![BucketCampaign::default(); n], steps: Vec::new(), overlap: vec![0; n * n] };
-    let mut matched = Vec::new();
-    for user in 0..users.len() {
-        let past = Past::of(plan, users, user, tonight);
-        let mut n_tonight = 0;
-        matched.clear();
-        for (at, campaign) in prepared.iter().enumerate() {
-            let funnel = &mut out.campaigns[at].funnel;
-            funnel.users += 1;
+/// Selects candidates, bucket by bucket. Made once for all buckets.
+pub struct Selector<'a> {
+    plan: &'a Plan,
+    shop: &'a Shop,
+    /// By campaign of the plan.
+    proposers: Vec<Proposer<'a>>,
+    affinity: Option<&'a Affinity<'a>>,
+}
+
+impl<'a> Selector<'a> {
+    /// Takes out of the shop what the rules look at. `affinity`: for campaigns of kind `item_affinity`, which match nobody
+    /// without it.
+    #[must_use]
+    pub fn new(plan: &'a Plan, shop: &'a Shop, affinity: Option<&'a Affinity<'a>>) -> Self {
+        let proposer = |campaign: &'a Planned| Proposer::new(&campaign.rule, shop, campaign.config.items);
+        Self { plan, shop, proposers: plan.campaigns.iter().map(proposer).collect(), affinity }
+    }
+
+    /// Selects one bucket's candidates.
+    ///
+    /// A user is in at most `max_campaigns_per_user` campaigns tonight, the ones of highest priority that he got through to.
+    /// Whoever is held out takes his place and counts as contacted like everybody else, so that both arms live under the same
+    /// rules and differ in the mail alone.
+    ///
+    /// Determinism: a user's outcome depends on himself, the shop and the plan alone.
+    /// Cost: one pass over the users a campaign, highest priority first, so that the model is asked for those alone who came
+    /// through the campaigns before.
+    ///
+    /// # Errors
+    /// A column that a condition names and the users do not have, columns of unlike length.
+    pub fn select(&self, users: &BucketUsers) -> Result<BucketSelection, CampaignError> {
+        users.check()?;
+        let columns = RuleColumns::of(users);
+        let mut contacts = Contacts::of(self.shop, users);
+        let mut out = BucketSelection::default();
+        for at in 0..self.plan.campaigns.len() {
+            let campaign = self.campaign(at, users, &columns, &mut contacts, &mut out.steps)?;
+            out.campaigns.push(campaign);
+        }
+        out.steps.sort_unstable_by_key(|&(user, campaign, _)| (user, campaign));
+        out.overlap = overlap(&out.steps, self.plan.campaigns.len());
+        Ok(out)
+    }
+
+    /// Selects for one campaign, whose users' steps are appended in no order.
+    fn campaign(
+        &self,
+        at: usize,
+        users: &BucketUsers,
+        columns: &RuleColumns,
+        contacts: &mut Contacts<'_>,
+        steps: &mut Vec<(u32, u16, Step)>,
+    ) -> Result<BucketCampaign, CampaignError> {
+        let planned = &self.plan.campaigns[at];
+        let campaign = Prepared::new(planned, self.shop, users)?;
+        let affinity = self.affinity.filter(|_| matches!(planned.rule, Rule::ItemAffinity { .. }));
+        let mut out = BucketCampaign::default();
+        // Those for whom the model is still to be asked.
+        let mut asking = Vec::new();
+        for user in 0..users.len() {
+            out.funnel.users += 1;
             if !campaign.audience.as_ref().is_none_or(|holds| holds[user]) {
-                funnel.outside_audience += 1;
+                out.funnel.outside_audience += 1;
                 continue;
             }
-            let liked = campaign.liked.of(user);
-            let Some(proposal) = campaign.proposer.propose(users, &columns, user, liked) else {
-                funnel.outside_rule += 1;
+            // A user that the model knows is matched; which items he likes is asked last, as it costs the most.
+            let matched = match affinity {
+                Some(affinity) => affinity.knows(users, user).then_some(None),
+                None => self.proposers[at].propose(users, columns, user).map(Some),
+            };
+            let Some(proposal) = matched else {
+                out.funnel.outside_rule += 1;
                 continue;
             };
-            funnel.matched += 1;
-            matched.push(at);
-            let step = campaign.step(users, user, &proposal, &past, n_tonight, &plan.config);
-            funnel.count(step);
-            out.steps.push((user as u32, at as u16, step));
-            if step == Step::Candidate {
-                n_tonight += 1;
-                let candidate = campaign.candidate(users, user, proposal, shop, &plan.config);
-                out.campaigns[at].candidates.push(candidate);
+            out.funnel.matched += 1;
+            let without_items = proposal.as_ref().is_some_and(|proposal| proposal.items.is_empty());
+            let step = campaign.step(user, without_items, contacts, &self.plan.config);
+            match proposal {
+                Some(proposal) if step == Step::Candidate => {
+                    contacts.n_tonight[user] += 1;
+                    out.candidates.push(campaign.candidate(users, user, proposal, &self.plan.config));
+                }
+                None if step == Step::Candidate => {
+                    asking.push(user);
+                    continue;
+                }
+                _ => {}
+            }
+            out.funnel.count(step);
+            steps.push((user as u32, at as u16, step));
+        }
+        if let Some(affinity) = affinity {
+            let liked = affinity.liked(at, users, &asking);
+            for (place, user) in asking.into_iter().enumerate() {
+                let step = match liked_items(liked.of(place)) {
+                    Some(proposal) => {
+                        contacts.n_tonight[user] += 1;
+                        out.candidates.push(campaign.candidate(users, user, proposal, &self.plan.config));
+                        Step::Candidate
+                    }
+                    None => Step::Items,
+                };
+                out.funnel.count(step);
+                steps.push((user as u32, at as u16, step));
             }
         }
-        for &a in &matched {
-            for &b in &matched {
-                out.overlap[a * n + b] += 1;
-            }
-        }
-    }
-    for campaign in &mut out.campaigns {
         // Users come in the order of their ids, and the sort keeps it among equal scores.
-        campaign.candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+        out.candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+        Ok(out)
     }
-    Ok(out)
+}
+
+/// n x n: users that both of two campaigns matched, out of steps in the order of users.
+fn overlap(steps: &[(u32, u16, Step)], n: usize) -> Vec<u64> {
+    let mut overlap = vec![0; n * n];
+    for of_user in steps.chunk_by(|a, b| a.0 == b.0) {
+        for &(_, a, _) in of_user {
+            for &(_, b, _) in of_user {
+                overlap[a as usize * n + b as usize] += 1;
+            }
+        }
+    }
+    overlap
 }
 
 /// A campaign with what was computed for the whole bucket.
 struct Prepared<'a> {
     campaign: &'a Planned,
-    proposer: Proposer<'a>,
+    shop: &'a Shop,
     audience: Option<Vec<bool>>,
     order_by: Option<Vec<Option<f64>>>,
-    liked: Lists<(u32, f32)>,
     refusals: Option<&'a Vec<Option<Refusal>>>,
     has_customers: bool,
 }
 
 impl<'a> Prepared<'a> {
-    fn new(
-        campaign: &'a Planned,
-        shop: &'a Shop,
-        users: &'a BucketUsers,
-        audience: Option<Vec<bool>>,
-        liked: Lists<(u32, f32)>,
-    ) -> Result<Self, CampaignError> {
+    fn new(campaign: &'a Planned, shop: &'a Shop, users: &'a BucketUsers) -> Result<Self, CampaignError> {
         let path = campaign.config.path();
         let order_by =
             campaign.order_by.as_ref().map(|it| it.numbers(&users.table, &format!("{path}.order_by"))).transpose()?;
-        let proposer = Proposer::new(&campaign.rule, shop, campaign.config.items);
         let refusals = users.refusals.as_ref();
         Ok(Self {
             campaign,
-            proposer,
-            audience,
+            shop,
+            audience: campaign.audience(users)?,
             order_by,
-            liked,
             refusals: refusals.and_then(|by_channel| by_channel.get(&campaign.config.channel)),
             has_customers: refusals.is_some(),
         })
     }
 
     /// Where the candidate falls.
-    fn step(
-        &self,
-        users: &BucketUsers,
-        user: usize,
-        proposal: &Proposal,
-        past: &Past,
-        n_tonight: u32,
-        config: &CampaignsConfig,
-    ) -> Step {
+    fn step(&self, user: usize, without_items: bool, contacts: &Contacts<'_>, config: &CampaignsConfig) -> Step {
         let refusal = match self.refusals {
             Some(refusals) => refusals[user],
             // Customers are known, and nobody ever agreed to this channel.
@@ -256,14 +208,16 @@ impl<'a> Prepared<'a> {
         if let Some(refusal) = refusal {
             return Step::Consent(refusal);
         }
-        if proposal.items.is_empty() {
+        if without_items {
             return Step::Items;
         }
         let own = self.campaign.config.cap;
-        if own.is_some_and(|cap| past.times(users, user, Some(self.campaign.place), cap.days) >= cap.contacts) {
+        if own.is_some_and(|cap| contacts.times(user, Some(self.campaign.place), cap.days) >= cap.contacts) {
             return Step::Cap;
         }
-        if config.max_contacts.is_some_and(|most| past.in_all + n_tonight >= most) {
+        let n_tonight = contacts.n_tonight[user];
+        let within = |most| contacts.times(user, None, config.contact_days) + n_tonight >= most;
+        if config.max_contacts.is_some_and(within) {
             return Step::Cap;
         }
         if n_tonight >= config.max_campaigns_per_user {
@@ -272,14 +226,7 @@ impl<'a> Prepared<'a> {
         Step::Candidate
     }
 
-    fn candidate(
-        &self,
-        users: &BucketUsers,
-        user: usize,
-        proposal: Proposal,
-        shop: &Shop,
-        config: &CampaignsConfig,
-    ) -> Candidate {
+    fn candidate(&self, users: &BucketUsers, user: usize, proposal: Proposal, config: &CampaignsConfig) -> Candidate {
         let own = &self.campaign.config;
         let score = match &self.order_by {
             // Unknown is nothing.
@@ -292,31 +239,30 @@ impl<'a> Prepared<'a> {
             // One zero: -0 would come after it.
             score: if score == 0.0 || score.is_nan() { 0.0 } else { score },
             arm: arm_of(users.ids.get(user), &own.name, &config.holdout_salt, own.holdout),
-            reason: reason(&proposal.why, shop, own.audience.as_deref()),
-            variables: variables(&proposal.why, &proposal.items, shop),
+            reason: reason(&proposal.why, self.shop, own.audience.as_deref()),
+            variables: variables(&proposal.why, &proposal.items, self.shop),
             items: proposal.items,
         }
     }
 }
 
-/// A user's campaigns of earlier nights.
-struct Past {
+/// The users' campaigns of earlier nights and of this one.
+struct Contacts<'a> {
+    users: &'a BucketUsers,
     tonight: Option<u32>,
-    /// Campaigns within `contact_days`.
-    in_all: u32,
+    /// By user: campaigns that he is in tonight.
+    n_tonight: Vec<u32>,
 }
 
-impl Past {
-    fn of(plan: &Plan, users: &BucketUsers, user: usize, tonight: Option<u32>) -> Self {
-        let mut past = Self { tonight, in_all: 0 };
-        past.in_all = past.times(users, user, None, plan.config.contact_days);
-        past
+impl<'a> Contacts<'a> {
+    fn of(shop: &Shop, users: &'a BucketUsers) -> Self {
+        Self { users, tonight: shop.as_of.map(|as_of| as_of.day()), n_tonight: vec![0; users.len()] }
     }
 
     /// How often within `days`, tonight's not counted, by one campaign or by any.
-    fn times(&self, users: &BucketUsers, user: usize, campaign: Option<u16>, days: u32) -> u32 {
+    fn times(&self, user: usize, campaign: Option<u16>, days: u32) -> u32 {
         let Some(tonight) = self.tonight else { return 0 };
-        let contacts = users.contacts.of(user).iter();
+        let contacts = self.users.contacts.of(user).iter();
         let counts = contacts.filter(|contact| {
             contact.night < tonight
                 && contact.night + days > tonight

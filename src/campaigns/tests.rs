@@ -12,6 +12,15 @@ use crate::{
     recommendations::{Arm, Catalog, RecommendConfig, Scorer},
 };
 
+fn select(
+    plan: &Plan,
+    shop: &Shop,
+    users: &BucketUsers,
+    affinity: Option<&Affinity<'_>>,
+) -> Result<BucketSelection, CampaignError> {
+    Selector::new(plan, shop, affinity).select(users)
+}
+
 /// The night of all tests: day 100 after 2000, noon.
 const AS_OF: Stamp = Stamp(100 * DAY + DAY / 2);
 

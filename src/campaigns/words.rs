@@ -1,6 +1,7 @@
 //! What a member is told about himself: the reason for people, and variables for templates.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{Shop, propose::Why};
 use crate::interactions::{DAY, Stamp};
@@ -77,49 +78,91 @@ pub(super) fn reason(why: &Why, shop: &Shop, audience: Option<&str>) -> String {
 }
 
 /// The variables of a member's template: the items with what the catalogue says of them, and what the reason says.
+///
+/// Keys ascend, at both levels.
 pub(super) fn variables(why: &Why, items: &[(u32, f32)], shop: &Shop) -> String {
-    let item = |&(item, _): &(u32, f32)| {
-        let mut entry = Map::new();
-        entry.insert("item_id".into(), Value::from(shop.items.get(item as usize)));
-        let mut put = |key: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                entry.insert(key.into(), value);
-            }
-        };
-        let title = &shop.catalog.titles[item as usize];
-        put("title", (!title.is_empty()).then(|| Value::from(title.as_str())));
-        put("category", shop.category(item).map(Value::from));
-        put("brand", shop.brand(item).map(Value::from));
-        put("price", shop.price(item).map(Value::from));
-        if matches!(why, Why::Cheaper(..)) {
-            put("earlier_price", shop.earlier.as_ref().and_then(|it| it.prices[item as usize]).map(Value::from));
+    let earlier = shop.earlier.as_ref().filter(|_| matches!(why, Why::Cheaper(..)));
+    let items = items.iter().map(|&(item, _)| {
+        let title = shop.catalog.titles[item as usize].as_str();
+        ItemVariables {
+            brand: shop.brand(item),
+            category: shop.category(item),
+            earlier_price: earlier.and_then(|it| it.prices[item as usize]),
+            item_id: shop.items.get(item as usize),
+            price: shop.price(item),
+            title: (!title.is_empty()).then_some(title),
         }
-        Value::Object(entry)
-    };
-    let mut all = Map::new();
-    all.insert("items".into(), Value::Array(items.iter().map(item).collect()));
-    let more = match why {
-        Why::Carted(n, at) => json!({ "n_carted": n, "carted_at": instant(*at) }),
-        Why::Browsed(n, at) => json!({ "n_looked_at": n, "looked_at": instant(*at) }),
+    });
+    let mut all = Variables { items: items.collect(), ..Variables::default() };
+    match why {
+        Why::Carted(n, at) => (all.n_carted, all.carted_at) = (Some(*n), Some(instant(*at))),
+        Why::Browsed(n, at) => (all.n_looked_at, all.looked_at) = (Some(*n), Some(instant(*at))),
         Why::Lapsed(at, n_orders, spent) => {
-            json!({ "last_order_at": instant(*at), "n_orders": n_orders, "spent": spent })
+            (all.last_order_at, all.n_orders, all.spent) = (Some(instant(*at)), Some(*n_orders), Some(*spent));
         }
-        Why::Tier(tier) => json!({ "tier": tier }),
-        Why::New(name) => json!({ "likes": name }),
-        Why::Due(item, every, last) => json!({
-            "due_item_id": shop.items.get(*item as usize),
-            "every_days": every.round(),
-            "last_bought_at": instant(*last),
-        }),
-        Why::Goes(item, at) => json!({
-            "bought_item_id": shop.items.get(*item as usize),
-            "bought_title": shop.title(*item),
-            "bought_at": instant(*at),
-        }),
-        _ => json!({}),
-    };
-    if let Value::Object(more) = more {
-        all.extend(more);
+        Why::Tier(tier) => all.tier = Some(tier),
+        Why::New(name) => all.likes = Some(name),
+        Why::Due(item, every, last) => {
+            all.due_item_id = Some(shop.items.get(*item as usize));
+            (all.every_days, all.last_bought_at) = (Some(every.round()), Some(instant(*last)));
+        }
+        Why::Goes(item, at) => {
+            all.bought_item_id = Some(shop.items.get(*item as usize));
+            (all.bought_title, all.bought_at) = (Some(shop.title(*item)), Some(instant(*at)));
+        }
+        _ => {}
     }
-    Value::Object(all).to_string()
+    serde_json::to_string(&all).expect("texts and numbers are JSON")
+}
+
+/// An item as templates see it; what is not known is left out.
+#[derive(Serialize)]
+struct ItemVariables<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    brand: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earlier_price: Option<f64>,
+    item_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+}
+
+/// What templates see; a campaign's kind decides what is there besides the items.
+#[derive(Default, Serialize)]
+struct Variables<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bought_at: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bought_item_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bought_title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carted_at: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_item_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every_days: Option<f32>,
+    items: Vec<ItemVariables<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_bought_at: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_order_at: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    likes: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looked_at: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_carted: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_looked_at: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_orders: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<&'a str>,
 }

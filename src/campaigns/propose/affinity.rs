@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Proposal, Why, catalogue::named_items};
 use crate::{
-    campaigns::{BucketUsers, ItemFilter, Lists, Plan, Rule, Shop},
+    campaigns::{BucketUsers, ItemFilter, Lists, PairFacts, Plan, Rule, Shop},
     interactions::{History, Stamp},
     model::{PackedItems, UserBlock},
     recommendations::{Scored, Scorer, TopK},
@@ -95,63 +95,38 @@ impl<'a> Affinity<'a> {
         Self { scorer, shop, about: about.collect() }
     }
 
-    /// By campaign of the plan and user: his best of the campaign's items that he has not got, with the model's scores.
-    /// Empty for users whom the campaign does not want, and for those the model knows nothing of.
-    ///
-    /// `audiences`: by campaign, whom it wants; `None` for everybody.
+    /// Whether the model knows anything of the user.
+    pub(in crate::campaigns) fn knows(&self, users: &BucketUsers, user: usize) -> bool {
+        let n_known = self.scorer.model.n_items();
+        let known = |(item, pair): (u32, &PairFacts)| {
+            pair.weight > 0.0 && self.shop.model_items[item as usize].is_some_and(|number| (number as usize) < n_known)
+        };
+        self.scorer.serves_empty_histories || users.pairs.of(user).any(known)
+    }
+
+    /// For each user of `asking`: his best of the items of campaign `at` of the plan that he has not got, with the model's
+    /// scores.
     ///
     /// Determinism: a score is the one a build gives.
-    /// Cost: preparing each wanted user once and searching the items for him, on the calling thread: buckets are what
-    /// threads share.
-    pub(in crate::campaigns) fn liked(
-        &self,
-        users: &BucketUsers,
-        audiences: &[Option<Vec<bool>>],
-    ) -> Vec<Lists<(u32, f32)>> {
-        let wants = |at: usize, user: usize| {
-            self.about[at].is_some() && audiences[at].as_ref().is_none_or(|audience| audience[user])
-        };
-        let wanted: Vec<usize> =
-            (0..users.len()).filter(|&user| (0..self.about.len()).any(|at| wants(at, user))).collect();
-        let mut lists = vec![Lists::default(); self.about.len()];
-        let mut n_listed = 0;
-        for block in wanted.chunks(self.scorer.model.tile().n_users.clamp(1, 4_096)) {
+    /// Cost: preparing each user and searching the items for him, on the calling thread: buckets are what threads share.
+    pub(in crate::campaigns) fn liked(&self, at: usize, users: &BucketUsers, asking: &[usize]) -> Lists<(u32, f32)> {
+        let mut lists = Lists::default();
+        let Some(about) = &self.about[at] else { return lists };
+        for block in asking.chunks(self.scorer.model.tile().n_users.clamp(1, 4_096)) {
             let all = Histories::of(users, block, self.shop, self.scorer.model.n_items());
-            let serves = |at: &usize| self.scorer.serves_empty_histories || !all.get(*at).items.is_empty();
-            let scored: Vec<usize> = (0..block.len()).filter(serves).collect();
-            let histories: Vec<History<'_>> = scored.iter().map(|&at| all.get(at)).collect();
+            let histories: Vec<History<'_>> = (0..block.len()).map(|at| all.get(at)).collect();
             let mut prepared = self.scorer.model.prepare(&histories);
-            let scored: Vec<usize> = scored.into_iter().map(|at| block[at]).collect();
-            for (at, about) in self.about.iter().enumerate() {
-                let Some(about) = about else { continue };
-                let is_wanted: Vec<bool> = scored.iter().map(|&user| wants(at, user)).collect();
-                let mut best = self.best(about, prepared.as_mut(), users, &scored, &is_wanted);
-                let mut found = scored.iter().zip(&mut best).peekable();
-                for user in n_listed..block[block.len() - 1] + 1 {
-                    let top = found.next_if(|(scored, _)| **scored == user);
-                    let item = |entry: Scored| {
-                        (self.shop.shop_items[about.numbers[entry.item as usize] as usize], entry.score)
-                    };
-                    lists[at].push(top.into_iter().flat_map(|(_, top)| top.finish()).map(item));
-                }
+            for mut top in self.best(about, prepared.as_mut(), users, block) {
+                let item =
+                    |entry: Scored| (self.shop.shop_items[about.numbers[entry.item as usize] as usize], entry.score);
+                lists.push(top.finish().map(item));
             }
-            n_listed = block[block.len() - 1] + 1;
-        }
-        for (list, _) in lists.iter_mut().zip(&self.about).filter(|(_, about)| about.is_some()) {
-            (n_listed..users.len()).for_each(|_| list.push([]));
         }
         lists
     }
 
     /// The best of a block's users, by their place among the campaign's items.
-    fn best(
-        &self,
-        about: &About,
-        block: &mut dyn UserBlock,
-        users: &BucketUsers,
-        scored: &[usize],
-        is_wanted: &[bool],
-    ) -> Vec<TopK> {
+    fn best(&self, about: &About, block: &mut dyn UserBlock, users: &BucketUsers, scored: &[usize]) -> Vec<TopK> {
         let mut tops = vec![TopK::new(about.n, self.scorer.min_score); scored.len()];
         let offer = |top: &mut TopK, at: usize, place: u32, score: f32| {
             if score.is_finite() {
@@ -163,8 +138,7 @@ impl<'a> Affinity<'a> {
             top.bound()
         };
         if let Some(packed) = &about.packed {
-            let bound = |(top, &wanted): (&TopK, &bool)| if wanted { top.bound() } else { f32::MAX };
-            let mut bounds: Vec<f32> = tops.iter().zip(is_wanted).map(bound).collect();
+            let mut bounds: Vec<f32> = tops.iter().map(TopK::bound).collect();
             if block.search_among(packed, &mut bounds, &mut |at, place, score| offer(&mut tops[at], at, place, score)) {
                 return tops;
             }
@@ -176,7 +150,7 @@ impl<'a> Affinity<'a> {
             block.score(range.clone(), &mut scores);
             let first = about.numbers.partition_point(|&number| (number as usize) < range.start);
             let last = about.numbers.partition_point(|&number| (number as usize) < range.end);
-            for (at, scores) in scores.chunks_exact(range.len()).enumerate().filter(|(at, _)| is_wanted[*at]) {
+            for (at, scores) in scores.chunks_exact(range.len()).enumerate() {
                 for place in first..last {
                     offer(&mut tops[at], at, place as u32, scores[about.numbers[place] as usize - range.start]);
                 }
@@ -201,8 +175,10 @@ impl About {
     }
 }
 
-/// Score of a member: the sum over the items written about.
-pub(super) fn proposal(liked: &[(u32, f32)]) -> Option<Proposal> {
+/// A member by the items he likes, `None` without any.
+///
+/// Score: the sum over the items written about.
+pub(in crate::campaigns) fn liked_items(liked: &[(u32, f32)]) -> Option<Proposal> {
     let _ = liked.first()?;
     let score = liked.iter().map(|(_, score)| f64::from(*score)).sum();
     Some(Proposal { score, items: liked.to_vec(), why: Why::Likes })

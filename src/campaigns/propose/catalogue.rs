@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
+
 use super::{Proposal, Proposer, Why, best_first, is_wanted, sum_of_best};
 use crate::campaigns::{BucketUsers, ItemFilter, Shop};
 
@@ -19,7 +21,7 @@ pub(super) fn named_items(shop: &Shop, of: &ItemFilter) -> Vec<bool> {
 
 /// New items of one category and brand.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct NewGroup {
+struct NewGroup {
     category: Option<u32>,
     brand: Option<u32>,
     /// Ascending.
@@ -27,15 +29,44 @@ pub(super) struct NewGroup {
 }
 
 /// Items that can be sold now and were not in the earlier catalogue, by category and brand.
-pub(super) fn new_items(shop: &Shop) -> Vec<NewGroup> {
-    let Some(earlier) = &shop.earlier else { return Vec::new() };
-    let mut groups: BTreeMap<(Option<u32>, Option<u32>), Vec<u32>> = BTreeMap::new();
-    for item in 0..shop.items.len() {
-        if shop.catalog.listed[item] && shop.sellable[item] && !earlier.listed[item] {
-            groups.entry((shop.catalog.categories[item], shop.catalog.brands[item])).or_default().push(item as u32);
+#[derive(Debug, Clone, Default)]
+pub(super) struct NewItems {
+    groups: Vec<NewGroup>,
+    /// Places of the groups of a category, ascending.
+    by_category: HashMap<u32, Vec<u32>>,
+    by_brand: HashMap<u32, Vec<u32>>,
+}
+
+impl NewItems {
+    pub(super) fn of(shop: &Shop) -> Self {
+        let mut new = Self::default();
+        let Some(earlier) = &shop.earlier else { return new };
+        let mut groups: BTreeMap<(Option<u32>, Option<u32>), Vec<u32>> = BTreeMap::new();
+        for item in 0..shop.items.len() {
+            if shop.catalog.listed[item] && shop.sellable[item] && !earlier.listed[item] {
+                groups.entry((shop.catalog.categories[item], shop.catalog.brands[item])).or_default().push(item as u32);
+            }
         }
+        for (place, ((category, brand), items)) in (0..).zip(groups) {
+            for (number, index) in [(category, &mut new.by_category), (brand, &mut new.by_brand)] {
+                if let Some(number) = number {
+                    index.entry(number).or_default().push(place);
+                }
+            }
+            new.groups.push(NewGroup { category, brand, items });
+        }
+        new
     }
-    groups.into_iter().map(|((category, brand), items)| NewGroup { category, brand, items }).collect()
+
+    /// The groups of any of these categories or brands, in their order.
+    fn among(&self, categories: &[(u32, f32)], brands: &[(u32, f32)]) -> impl Iterator<Item = &NewGroup> {
+        let by_category = categories.iter().filter_map(|(category, _)| self.by_category.get(category));
+        let by_brand = brands.iter().filter_map(|(brand, _)| self.by_brand.get(brand));
+        let mut places: Vec<u32> = by_category.chain(by_brand).flatten().copied().collect();
+        places.sort_unstable();
+        places.dedup();
+        places.into_iter().map(|place| &self.groups[place as usize])
+    }
 }
 
 /// New items of the user's favourite categories and brands, where their shares add up to `min_share`.
@@ -49,7 +80,7 @@ pub(super) fn new_arrivals(of: &Proposer<'_>, users: &BucketUsers, user: usize, 
     };
     let mut groups: Vec<(f32, &NewGroup)> = of
         .new_items
-        .iter()
+        .among(categories, brands)
         .map(|group| (share(categories, group.category) + share(brands, group.brand), group))
         .filter(|(score, _)| *score > 0.0 && f64::from(*score) >= min_share)
         .collect();

@@ -8,6 +8,7 @@ mod catalogue;
 mod orders;
 
 pub use affinity::Affinity;
+pub(super) use affinity::liked_items;
 
 use super::{BucketUsers, PairFacts, Rule, Shop};
 use crate::interactions::{DAY, Stamp};
@@ -60,8 +61,7 @@ pub(super) struct Proposer<'a> {
     n_items: usize,
     /// By item: whether the rule's filter names it; `None` for all of them.
     filter: Option<Vec<bool>>,
-    /// New items by category and brand.
-    new_items: Vec<catalogue::NewGroup>,
+    new_items: catalogue::NewItems,
 }
 
 /// Columns of a bucket that rules look at, out of the table once.
@@ -92,22 +92,14 @@ impl<'a> Proposer<'a> {
             _ => None,
         };
         let new_items = match rule {
-            Rule::NewArrivals { .. } => catalogue::new_items(shop),
-            _ => Vec::new(),
+            Rule::NewArrivals { .. } => catalogue::NewItems::of(shop),
+            _ => catalogue::NewItems::default(),
         };
         Self { rule, shop, n_items, filter, new_items }
     }
 
-    /// The candidate that a user is, if he is one.
-    ///
-    /// `liked`: his best items among those that the campaign is about, from the model.
-    pub(super) fn propose(
-        &self,
-        users: &BucketUsers,
-        columns: &RuleColumns,
-        user: usize,
-        liked: &[(u32, f32)],
-    ) -> Option<Proposal> {
+    /// The candidate that a user is, if he is one. For `item_affinity` the model is asked: see [`Affinity`].
+    pub(super) fn propose(&self, users: &BucketUsers, columns: &RuleColumns, user: usize) -> Option<Proposal> {
         let mut proposal = match self.rule {
             Rule::AbandonedCart { min_hours, within_days } => {
                 behaviour::abandoned_cart(self, users, user, *min_hours, *within_days)
@@ -119,7 +111,7 @@ impl<'a> Proposer<'a> {
                 orders::win_back(self, users, columns, user, (*min_days, *max_days), *min_orders)
             }
             Rule::Rfm { tiers } => orders::rfm(users, columns, user, tiers),
-            Rule::ItemAffinity { .. } => affinity::proposal(liked),
+            Rule::ItemAffinity { .. } => None,
             Rule::NewArrivals { min_share } => catalogue::new_arrivals(self, users, user, *min_share),
             Rule::Replenishment { days_ahead, overdue_days, min_repeat_buyers } => {
                 orders::replenishment(self, users, user, (*days_ahead, *overdue_days), *min_repeat_buyers)

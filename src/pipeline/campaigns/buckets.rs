@@ -12,7 +12,7 @@ use crate::{
         ArtifactError, FileBytes, INTERACTIONS, STEPS, SpillWriter, SpilledRow, UserFiles, UserIndex, Wanted,
         bucket_path, read_users, write_steps,
     },
-    campaigns::{Affinity, BucketSelection, BucketUsers, Funnel, Plan, Rule, Shop, select},
+    campaigns::{Affinity, BucketSelection, BucketUsers, Funnel, Plan, Rule, Selector, Shop},
     interactions::Role,
     recommendations::{Arm, ListKind},
 };
@@ -150,6 +150,7 @@ pub(super) fn select_all(
     fs::create_dir(&scratch).map_err(ArtifactError::io("create directory", &scratch))?;
     let reading = Reading::new(inputs).of(plan, shop);
     let wanted = wanted(plan);
+    let selector = Selector::new(plan, shop, affinity);
     let places: BTreeMap<&str, u16> =
         plan.campaigns.iter().map(|campaign| (campaign.config.name.as_str(), campaign.place)).collect();
     let names: Vec<&str> = plan.campaigns.iter().map(|campaign| campaign.config.name.as_str()).collect();
@@ -157,7 +158,7 @@ pub(super) fn select_all(
         let mut users = reading.users(bucket)?;
         customers::join(inputs, plan, bucket, &wanted, &mut users)?;
         users.contacts = past.contacts(bucket, &users.ids, &places)?;
-        let selection = select(plan, shop, &users, affinity)?;
+        let selection = selector.select(&users)?;
         write_steps(inputs.run.file(&bucket_path(STEPS, bucket))?, &users.ids, &names, &selection.steps)?;
         let spilled = spill(&selection, &users, shop, &scratch, bucket)?;
         on.advance(1);

@@ -1,7 +1,6 @@
 //! One merge a campaign: from the candidates of all buckets to the list, and to the log of contacts.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::{BufReader, BufWriter},
     path::PathBuf,
@@ -12,13 +11,14 @@ use crate::{
         ArtifactError, CONTACTS, ContactRow, MemberWriter, SpillReader, SpillWriter, SpilledRow, bucket_path,
         campaign_path, read_user_ids, write_contacts,
     },
-    campaigns::{Funnel, Plan, Ranked, Stream, merge},
+    campaigns::{CampaignConfig, Funnel, Plan, Ranked, Stream, merge},
     recommendations::{Arm, ListBatch, MemberBatch},
 };
 
 use super::{
     CampaignInputs,
     buckets::{Reading, Selected},
+    crew::in_threads,
     past::Past,
 };
 use crate::pipeline::PipelineError;
@@ -79,36 +79,59 @@ pub(super) fn write_all(
     inputs: &CampaignInputs<'_>,
     plan: &Plan,
     past: &Past,
-    mut selected: Selected,
+    selected: Selected,
 ) -> Result<Vec<Funnel>, PipelineError> {
-    // By bucket: (place of the user, place in the plan, arm).
-    let mut contacted: BTreeMap<usize, Vec<(u32, u16, Arm)>> = BTreeMap::new();
-    for (at, campaign) in plan.campaigns.iter().enumerate() {
-        let funnel = &mut selected.funnels[at];
-        let name = campaign.config.name.as_str();
-        let files = std::mem::take(&mut selected.spilled[at]);
-        let mut list =
-            List { name, out: MemberWriter::create(inputs.run.file(&campaign_path(name, 0)?)?)?, rows: Vec::new() };
-        merge_files(files, campaign.config.size, funnel, &mut |rank, placed| {
-            contacted.entry(placed.bucket).or_default().push((placed.row.place, at as u16, placed.row.arm()));
-            list.push(rank, placed.row)
-        })?;
-        list.finish()?;
+    let written = in_threads(plan.campaigns.len(), |at| {
+        write_list(inputs, &plan.campaigns[at].config, &selected.spilled[at], selected.funnels[at].clone())
+    })?;
+    let mut contacted = vec![Vec::new(); inputs.config.interactions.n_buckets];
+    let mut funnels = Vec::with_capacity(written.len());
+    for (at, list) in written.into_iter().enumerate() {
+        funnels.push(list.funnel);
+        for (bucket, user, arm) in list.members {
+            contacted[bucket].push((user, at as u16, arm));
+        }
     }
-    write_log(inputs, plan, past, contacted)?;
+    write_log(inputs, plan, past, &contacted)?;
     fs::remove_dir_all(&selected.scratch).map_err(ArtifactError::io("remove", &selected.scratch))?;
-    Ok(selected.funnels)
+    Ok(funnels)
+}
+
+/// What a list that is written leaves.
+struct Written {
+    /// The whole funnel.
+    funnel: Funnel,
+    /// (bucket, place in it, arm).
+    members: Vec<(usize, u32, Arm)>,
+}
+
+/// Writes one campaign's list.
+fn write_list(
+    inputs: &CampaignInputs<'_>,
+    campaign: &CampaignConfig,
+    files: &[(usize, PathBuf)],
+    mut funnel: Funnel,
+) -> Result<Written, PipelineError> {
+    let name = campaign.name.as_str();
+    let out = MemberWriter::create(inputs.run.file(&campaign_path(name, 0)?)?)?;
+    let (mut list, mut members) = (List { name, out, rows: Vec::new() }, Vec::new());
+    merge_files(files, campaign.size, &mut funnel, &mut |rank, placed| {
+        members.push((placed.bucket, placed.row.place, placed.row.arm()));
+        list.push(rank, placed.row)
+    })?;
+    list.finish()?;
+    Ok(Written { funnel, members })
 }
 
 /// Merges however many files there are, so many at once.
 fn merge_files(
-    files: Vec<(usize, PathBuf)>,
+    files: &[(usize, PathBuf)],
     size: Option<u64>,
     funnel: &mut Funnel,
     take: &mut dyn FnMut(u32, Placed) -> Result<(), PipelineError>,
 ) -> Result<(), PipelineError> {
     if files.len() <= MAX_OPEN {
-        return merge(open(&files)?, size, funnel, take);
+        return merge(open(files)?, size, funnel, take);
     }
     let mut groups = Vec::new();
     for (number, group) in files.chunks(MAX_OPEN).enumerate() {
@@ -124,7 +147,7 @@ fn merge_files(
         out.finish().map_err(failed)?;
         groups.push((0, path));
     }
-    merge_files(groups, size, funnel, &mut |rank, mut placed| {
+    merge_files(&groups, size, funnel, &mut |rank, mut placed| {
         if let Some((bucket, reason)) = placed.row.reason.split_once('\0') {
             placed.bucket = bucket.parse().unwrap_or(placed.bucket);
             placed.row.reason = reason.to_owned();
@@ -171,17 +194,20 @@ impl List<'_> {
 }
 
 /// Writes who was contacted, tonight and on the nights before that are still remembered.
+///
+/// `contacted`: by bucket (place of the user, place in the plan, arm).
 fn write_log(
     inputs: &CampaignInputs<'_>,
     plan: &Plan,
     past: &Past,
-    contacted: BTreeMap<usize, Vec<(u32, u16, Arm)>>,
+    contacted: &[Vec<(u32, u16, Arm)>],
 ) -> Result<(), PipelineError> {
     let Some(tonight) = past.tonight else { return Ok(()) };
     let reading = Reading::new(inputs);
-    for bucket in 0..inputs.config.interactions.n_buckets {
+    in_threads(contacted.len(), |bucket| {
         let mut rows = past.rows(bucket)?;
-        if let Some(own) = contacted.get(&bucket) {
+        let own = &contacted[bucket];
+        if !own.is_empty() {
             let name = bucket_path("profiles", bucket);
             let absent = || ArtifactError::NoSuchFile { run: inputs.run.partial_dir().to_owned(), path: name.clone() };
             let ids = read_user_ids(&reading.file(&name)?.ok_or_else(absent)?)?;
@@ -194,6 +220,7 @@ fn write_log(
         }
         rows.sort_unstable();
         write_contacts(inputs.run.file(&bucket_path(CONTACTS, bucket))?, &rows)?;
-    }
+        Ok::<_, PipelineError>(())
+    })?;
     Ok(())
 }
