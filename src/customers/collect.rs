@@ -5,6 +5,8 @@ use arrow::{
     error::ArrowError,
 };
 
+use rayon::prelude::*;
+
 use crate::{
     ids::{bucket_of, id_hash},
     sql::MissingColumn,
@@ -160,10 +162,7 @@ impl Collector {
         let mut kept = self.kept.unwrap_or_default();
         kept.iter_mut().for_each(Kept::seal);
         let newest = kept.iter().position(|column| column.name == "created_at" && column.kind == Kind::Time);
-        let mut n_merged = 0;
-        for rows in &mut self.buckets {
-            n_merged += rows.finish(&kept, newest, self.blocks);
-        }
+        let n_merged = self.buckets.par_iter_mut().map(|rows| rows.finish(&kept, newest, self.blocks)).sum::<u64>();
         if n_merged > 0 {
             self.report.noted.insert("repeated_user".into(), n_merged);
         }

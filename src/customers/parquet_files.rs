@@ -1,8 +1,9 @@
 //! Customers from Parquet files: the wanted columns alone, batch by batch.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, mpsc},
+    thread,
 };
 
 use arrow::array::ArrayRef;
@@ -22,6 +23,9 @@ use super::{
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 8_192;
+
+/// Batches that wait to be collected.
+const DECODED_AHEAD: usize = 4;
 
 /// An object as the Parquet reader asks for it: only the chunks of wanted columns are fetched.
 struct Chunks(Arc<ObjectReader>);
@@ -69,17 +73,29 @@ fn decode(uri: &str, reader: Arc<ObjectReader>, into: &mut Collector) -> Result<
     let types: Vec<_> = places.iter().map(|&place| schema.field(place).data_type().clone()).collect();
     into.check_types(uri, &types)?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), places.iter().copied());
-    let batches = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(damaged)?;
-    for batch in batches {
-        let batch = batch.map_err(|error| damaged(error.into()))?;
-        let arrays: Vec<ArrayRef> = places
-            .iter()
-            .map(|&place| {
-                let name = schema.field(place).name();
-                batch.column_by_name(name).cloned().expect("the projection takes every wanted column")
-            })
-            .collect();
-        into.add(uri, &arrays).map_err(|error| damaged(error.into()))??;
-    }
-    Ok(())
+    let mut batches = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(damaged)?;
+    // One thread decodes, the other collects: each takes about half of the time.
+    let (sender, receiver) = mpsc::sync_channel(DECODED_AHEAD);
+    thread::scope(|scope| {
+        let decoder = scope.spawn(move || {
+            for batch in &mut batches {
+                if sender.send(batch).is_err() {
+                    break;
+                }
+            }
+        });
+        let collected = receiver.into_iter().try_for_each(|batch| {
+            let batch = batch.map_err(|error| damaged(error.into()))?;
+            let arrays: Vec<ArrayRef> = places
+                .iter()
+                .map(|&place| {
+                    let name = schema.field(place).name();
+                    batch.column_by_name(name).cloned().expect("the projection takes every wanted column")
+                })
+                .collect();
+            into.add(uri, &arrays).map_err(|error| damaged(error.into()))?
+        });
+        decoder.join().unwrap_or_else(|panic| resume_unwind(panic));
+        collected
+    })
 }

@@ -146,19 +146,35 @@ impl Interner {
     /// [`intern`](Self::intern) of an id whose hash is known; the id itself is asked for when it is new or long.
     #[inline]
     pub fn intern_hashed<'i>(&mut self, hashed: Hashed, id: impl Fn() -> &'i str) -> Place {
-        let Hashed { head, hash, len } = hashed;
+        match self.probe(&hashed, &id) {
+            Ok(place) => place,
+            Err(at) => self.insert(at, hashed.head, (hashed.hash >> 32) as u32, id()),
+        }
+    }
+
+    /// The place of an id that was met before; the id itself is asked for when it is long.
+    #[inline]
+    #[must_use]
+    pub fn find_hashed<'i>(&self, hashed: &Hashed, id: impl Fn() -> &'i str) -> Option<Place> {
+        self.probe(hashed, &id).ok()
+    }
+
+    /// Where the id is, or the free slot where it would be.
+    #[inline(always)]
+    fn probe<'i>(&self, hashed: &Hashed, id: &impl Fn() -> &'i str) -> Result<Place, usize> {
+        let Hashed { head, hash, len } = *hashed;
         let tag = (hash >> 32) as u32;
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         loop {
             let slot = &self.slots[at];
             if slot.number == 0 {
-                return self.insert(at, head, tag, id());
+                return Err(at);
             }
             if slot.tag == tag && slot.head == head && slot.len == len {
                 let place = Place { bucket: slot.bucket, number: slot.number - 1 };
                 if len as usize <= INLINE || self.id(place) == id() {
-                    return place;
+                    return Ok(place);
                 }
             }
             at = (at + 1) & mask;
@@ -231,6 +247,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ids::IdNumbers;
 
     proptest! {
         #[test]
@@ -250,6 +267,16 @@ mod tests {
             prop_assert_eq!(interner.len(), reference.len());
             for (id, place) in &reference {
                 prop_assert_eq!(interner.id(*place), id.as_str());
+            }
+            let table = interner.into_ids().swap_remove(0);
+            let numbers = IdNumbers::of(&table);
+            let asked: Vec<&str> = ids.iter().map(String::as_str).chain(["never met"]).collect();
+            let mut found = Vec::new();
+            numbers.find_all(&asked, &mut found);
+            for (id, found) in asked.iter().zip(found) {
+                let place = reference.get(*id).filter(|place| place.bucket == 0);
+                prop_assert_eq!(found, place.map(|place| place.number));
+                prop_assert_eq!(numbers.find(id), found);
             }
         }
     }

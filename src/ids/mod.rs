@@ -5,8 +5,10 @@
 //! Refuses: to shorten, fold or re-encode an id; its bytes stay what they were.
 
 mod interner;
+mod numbers;
 
 pub use interner::{Hashed, Interner, Place};
+pub use numbers::IdNumbers;
 
 use xxhash_rust::xxh64::xxh64;
 

@@ -22,7 +22,7 @@ use crate::{
         BucketUsers, CART_ITEMS, CartItem, FAVOURITE_BRAND, FAVOURITE_CATEGORY, Lists, PairFacts, Pairs, Shop,
         UserTable,
     },
-    ids::IdTable,
+    ids::{IdNumbers, IdTable},
     interactions::{PairPurchases, Role, Stamp},
 };
 
@@ -65,7 +65,7 @@ pub struct Wanted {
 /// Numbers of the shop's items, categories and brands by name, and the roles of event types.
 pub struct UserIndex<'a> {
     shop: &'a Shop,
-    items: HashMap<&'a str, u32>,
+    items: IdNumbers,
     categories: HashMap<&'a str, u32>,
     brands: HashMap<&'a str, u32>,
     roles: Vec<(String, Role)>,
@@ -78,7 +78,7 @@ impl<'a> UserIndex<'a> {
         let number = |table: &'a IdTable| table.iter().zip(0u32..).collect::<HashMap<_, _>>();
         Self {
             shop,
-            items: number(&shop.items),
+            items: IdNumbers::of(&shop.items),
             categories: number(&shop.catalog.category_names),
             brands: number(&shop.catalog.brand_names),
             roles,
@@ -256,7 +256,7 @@ fn add_carts(
         let range = window[0] as usize..window[1] as usize;
         n_carted.push(range.len() as f64);
         carts.push(range.filter_map(|at| {
-            let item = *index.items.get(items.value(at))?;
+            let item = index.items.find(items.value(at))?;
             let added = added.is_valid(at).then(|| Stamp::from_unix(added.value(at).div_euclid(1_000))).flatten()?;
             Some(CartItem { item, added, quantity: number(quantities, at)? })
         }));
@@ -299,32 +299,28 @@ fn read_pairs(file: &FileBytes, ids: &IdTable, index: &UserIndex<'_>) -> Result<
     Ok(pairs)
 }
 
-/// The shop's numbers of the items of a dictionary, looked up when they are met. All batches of a row group have one
-/// dictionary: looking its items up once instead of once a batch took a third off the reading of pairs.
+/// The shop's numbers of the items of a dictionary. All batches of a row group have one dictionary, whose items are looked
+/// up together.
 #[derive(Default)]
 struct ItemNumbers {
     names: Option<StringArray>,
-    /// `None`: not looked up yet; `Some(None)`: no item of the shop.
-    numbers: Vec<Option<Option<u32>>>,
+    numbers: Vec<Option<u32>>,
 }
 
 impl ItemNumbers {
-    /// Goes on with the next batch's dictionary.
-    fn of(&mut self, names: &StringArray) {
+    /// Those of the next batch's dictionary.
+    fn of(&mut self, names: &StringArray, index: &UserIndex<'_>) -> &[Option<u32>] {
         let same = |before: &StringArray| {
             before.offsets().inner().ptr_eq(names.offsets().inner()) && before.values().ptr_eq(names.values())
         };
         if !self.names.as_ref().is_some_and(same) {
             self.numbers.clear();
-            self.numbers.resize(names.len(), None);
+            let ids: Vec<&str> = (0..names.len()).map(|at| names.value(at)).collect();
+            index.items.find_all(&ids, &mut self.numbers);
             // Kept, so that its memory cannot become another dictionary's.
             self.names = Some(names.clone());
         }
-    }
-
-    fn get(&mut self, key: usize, index: &UserIndex<'_>) -> Option<u32> {
-        let name = || self.names.as_ref().and_then(|names| index.items.get(names.value(key)).copied());
-        *self.numbers[key].get_or_insert_with(name)
+        &self.numbers
     }
 }
 
@@ -339,7 +335,7 @@ fn add_pairs(
     let users = batch.column_by_name("user_id")?.as_dictionary_opt::<UInt32Type>()?;
     let user_names = users.values().as_string_opt::<i32>()?;
     let items = batch.column_by_name("item_id")?.as_dictionary_opt::<UInt32Type>()?;
-    numbers.of(items.values().as_string_opt::<i32>()?);
+    let numbers = numbers.of(items.values().as_string_opt::<i32>()?, index);
     let weights = batch.column_by_name("weight")?.as_primitive_opt::<Float64Type>()?;
     let millis = |name: &str| Some(batch.column_by_name(name)?.as_primitive_opt::<TimestampMillisecondType>()?.clone());
     let last = millis("last_at")?;
@@ -373,7 +369,7 @@ fn add_pairs(
             known = Some(key);
         }
         let key = items.keys().value(row) as usize;
-        let Some(item) = numbers.get(key, index) else { continue };
+        let Some(item) = numbers[key] else { continue };
         let bought = PairPurchases {
             first: stamp(&first_bought, row).unwrap_or_default(),
             last: stamp(&last_bought, row).unwrap_or_default(),
@@ -435,7 +431,7 @@ fn add_recommendations(
         }
         let range = window[0] as usize..window[1] as usize;
         // What may be sold is decided by the rules that made the list.
-        let known = range.filter_map(|at| Some((*index.items.get(items.value(at))?, scores.value(at))));
+        let known = range.filter_map(|at| Some((index.items.find(items.value(at))?, scores.value(at))));
         lists.push(known.take(n_items));
         *user += 1;
     }

@@ -81,12 +81,18 @@ pub(super) fn write_all(
     past: &Past,
     selected: Selected,
 ) -> Result<Vec<Funnel>, PipelineError> {
-    let written = in_threads(plan.campaigns.len(), |at| {
-        write_list(inputs, &plan.campaigns[at].config, &selected.spilled[at], selected.funnels[at].clone())
+    // The largest first, so that no thread begins it when the others are through.
+    let mut order: Vec<usize> = (0..plan.campaigns.len()).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(selected.funnels[at].n_candidates()));
+    let mut written = in_threads(order.len(), |place| {
+        let at = order[place];
+        let funnel = selected.funnels[at].clone();
+        write_list(inputs, &plan.campaigns[at].config, &selected.spilled[at], funnel).map(|list| (at, list))
     })?;
+    written.sort_unstable_by_key(|(at, _)| *at);
     let mut contacted = vec![Vec::new(); inputs.config.interactions.n_buckets];
     let mut funnels = Vec::with_capacity(written.len());
-    for (at, list) in written.into_iter().enumerate() {
+    for (at, list) in written {
         funnels.push(list.funnel);
         for (bucket, user, arm) in list.members {
             contacted[bucket].push((user, at as u16, arm));
