@@ -1,17 +1,25 @@
 //! Customers from Parquet files: the wanted columns alone, batch by batch.
 
 use std::{
+    collections::BTreeMap,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
 };
 
 use arrow::array::ArrayRef;
 use bytes::{Buf, Bytes};
 use parquet::{
-    arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
+    arrow::{
+        ProjectionMask,
+        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    },
     errors::{ParquetError, Result as ParquetResult},
-    file::reader::{ChunkReader, Length},
+    file::{
+        metadata::ParquetMetaData,
+        reader::{ChunkReader, Length},
+    },
 };
 
 use crate::storage::{ObjectInfo, ObjectReader, Storage};
@@ -27,12 +35,58 @@ const BATCH_ROWS: usize = 8_192;
 /// Batches that wait to be collected.
 const DECODED_AHEAD: usize = 4;
 
-/// An object as the Parquet reader asks for it: only the chunks of wanted columns are fetched.
-struct Chunks(Arc<ObjectReader>);
+/// An object as the Parquet reader asks for it: a header or a page at a time, which are given out of whole column chunks, each
+/// fetched once, the wanted columns' only.
+struct Chunks {
+    reader: Arc<ObjectReader>,
+    /// (range, row group) of all column chunks, ascending; none before the footer is read.
+    known: Vec<(Range<u64>, usize)>,
+    /// Chunks in memory, by place in `known`.
+    held: Mutex<BTreeMap<usize, Bytes>>,
+}
+
+impl Chunks {
+    fn new(reader: Arc<ObjectReader>, metadata: Option<&ParquetMetaData>) -> Self {
+        let groups = metadata.iter().flat_map(|metadata| metadata.row_groups()).enumerate();
+        let mut known: Vec<(Range<u64>, usize)> = groups
+            .flat_map(|(group, of)| of.columns().iter().map(move |column| (column.byte_range(), group)))
+            .map(|((start, length), group)| (start..start.saturating_add(length), group))
+            .collect();
+        known.sort_unstable_by_key(|(range, _)| range.start);
+        Self { reader, known, held: Mutex::default() }
+    }
+
+    fn fetch(&self, range: Range<u64>) -> ParquetResult<Bytes> {
+        self.reader.read_range(range).map_err(|error| ParquetError::External(Box::new(error)))
+    }
+
+    /// The bytes from `start` to the end of its column chunk; `None` where no chunk is.
+    fn rest_of_chunk(&self, start: u64) -> ParquetResult<Option<Bytes>> {
+        let Some(at) = self.known.partition_point(|(range, _)| range.start <= start).checked_sub(1) else {
+            return Ok(None);
+        };
+        let (range, group) = &self.known[at];
+        if !range.contains(&start) || range.end > self.len() {
+            return Ok(None);
+        }
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = match held.get(&at) {
+            Some(bytes) => bytes.clone(),
+            None => {
+                // A batch may begin in one row group and end in the next one; those before are done with.
+                held.retain(|&other, _| self.known[other].1 + 1 >= *group);
+                let bytes = self.fetch(range.clone())?;
+                held.insert(at, bytes.clone());
+                bytes
+            }
+        };
+        Ok(Some(bytes.slice((start - range.start) as usize..)))
+    }
+}
 
 impl Length for Chunks {
     fn len(&self) -> u64 {
-        self.0.object().size
+        self.reader.object().size
     }
 }
 
@@ -40,12 +94,13 @@ impl ChunkReader for Chunks {
     type T = bytes::buf::Reader<Bytes>;
 
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        let length = self.len().saturating_sub(start);
-        Ok(self.get_bytes(start, length as usize)?.reader())
+        let rest = self.rest_of_chunk(start)?;
+        Ok(rest.map_or_else(|| self.fetch(start..self.len()), Ok)?.reader())
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
-        self.0.read_range(start..start + length as u64).map_err(|error| ParquetError::External(Box::new(error)))
+        let rest = self.rest_of_chunk(start)?.filter(|rest| rest.len() >= length);
+        rest.map_or_else(|| self.fetch(start..start.saturating_add(length as u64)), |rest| Ok(rest.slice(..length)))
     }
 }
 
@@ -66,7 +121,10 @@ pub(super) fn read(storage: &Storage, object: &ObjectInfo, into: &mut Collector)
 
 fn decode(uri: &str, reader: Arc<ObjectReader>, into: &mut Collector) -> Result<(), CustomersError> {
     let damaged = |source: ParquetError| CustomersError::Parquet { uri: uri.to_owned(), source };
-    let builder = ParquetRecordBatchReaderBuilder::try_new(Chunks(reader)).map_err(damaged)?;
+    let footer = Chunks::new(Arc::clone(&reader), None);
+    let metadata = ArrowReaderMetadata::load(&footer, ArrowReaderOptions::default()).map_err(damaged)?;
+    let chunks = Chunks::new(reader, Some(metadata.metadata()));
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata);
     let schema = builder.schema().clone();
     let present: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let places = places(uri, into.wanted(), &present)?;

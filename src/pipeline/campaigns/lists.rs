@@ -3,7 +3,10 @@
 use std::{
     fs::{self, File},
     io::{BufReader, BufWriter},
+    panic::resume_unwind,
     path::PathBuf,
+    sync::mpsc,
+    thread,
 };
 
 use crate::{
@@ -28,6 +31,9 @@ const MAX_OPEN: usize = 256;
 
 /// Members handed to the writer at once.
 const CHUNK: usize = 1_024;
+
+/// Chunks that wait for the encoder.
+const CHUNKS_AHEAD: usize = 8;
 
 /// A bucket's candidates, which know their bucket.
 struct BucketStream {
@@ -119,14 +125,48 @@ fn write_list(
     mut funnel: Funnel,
 ) -> Result<Written, PipelineError> {
     let name = campaign.name.as_str();
-    let out = MemberWriter::create(inputs.run.file(&campaign_path(name, 0)?)?)?;
-    let (mut list, mut members) = (List { name, out, rows: Vec::new() }, Vec::new());
-    merge_files(files, campaign.size, &mut funnel, &mut |rank, placed| {
-        members.push((placed.bucket, placed.row.place, placed.row.arm()));
-        list.push(rank, placed.row)
+    let mut out = MemberWriter::create(inputs.run.file(&campaign_path(name, 0)?)?)?;
+    let mut members = Vec::new();
+    // One thread merges, the other encodes: one list is often as long as all others together.
+    let (sender, receiver) = mpsc::sync_channel::<Vec<(u32, SpilledRow)>>(CHUNKS_AHEAD);
+    thread::scope(|scope| {
+        let encoder = scope.spawn(move || -> Result<(), PipelineError> {
+            for rows in receiver {
+                out.write(&batch(name, &rows))?;
+            }
+            out.finish()?;
+            Ok(())
+        });
+        let mut rows = Vec::with_capacity(CHUNK);
+        let merged = merge_files(files, campaign.size, &mut funnel, &mut |rank, placed| {
+            members.push((placed.bucket, placed.row.place, placed.row.arm()));
+            rows.push((rank, placed.row));
+            if rows.len() == CHUNK {
+                // Refused when the encoder gave up; it says why in the end.
+                sender.send(std::mem::replace(&mut rows, Vec::with_capacity(CHUNK))).ok();
+            }
+            Ok(())
+        });
+        sender.send(rows).ok();
+        drop(sender);
+        let encoded = encoder.join().unwrap_or_else(|panic| resume_unwind(panic));
+        merged.and(encoded)
     })?;
-    list.finish()?;
     Ok(Written { funnel, members })
+}
+
+/// Rows as the writer takes them.
+fn batch<'a>(campaign: &'a str, rows: &'a [(u32, SpilledRow)]) -> MemberBatch<'a> {
+    let mut batch = MemberBatch { campaign, lists: ListBatch::default(), ..MemberBatch::default() };
+    for (rank, row) in rows {
+        batch.lists.push(&row.user, row.items.iter().map(|(item, score)| (item.as_str(), *score)), "");
+        batch.ranks.push(*rank);
+        batch.scores.push(row.score);
+        batch.arms.push(row.arm());
+        batch.reasons.push(&row.reason);
+        batch.variables.push(&row.variables);
+    }
+    batch
 }
 
 /// Merges however many files there are, so many at once.
@@ -160,43 +200,6 @@ fn merge_files(
         }
         take(rank, placed)
     })
-}
-
-/// A list being written.
-struct List<'a> {
-    name: &'a str,
-    out: MemberWriter,
-    rows: Vec<(u32, SpilledRow)>,
-}
-
-impl List<'_> {
-    fn push(&mut self, rank: u32, row: SpilledRow) -> Result<(), PipelineError> {
-        self.rows.push((rank, row));
-        if self.rows.len() == CHUNK { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<(), PipelineError> {
-        let mut batch = MemberBatch { campaign: self.name, lists: ListBatch::default(), ..MemberBatch::default() };
-        for (rank, row) in &self.rows {
-            batch.lists.push(&row.user, row.items.iter().map(|(item, score)| (item.as_str(), *score)), "");
-            batch.ranks.push(*rank);
-            batch.scores.push(row.score);
-            batch.arms.push(row.arm());
-            batch.reasons.push(&row.reason);
-            batch.variables.push(&row.variables);
-        }
-        self.out.write(&batch)?;
-        self.rows.clear();
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<(), PipelineError> {
-        if !self.rows.is_empty() {
-            self.flush()?;
-        }
-        self.out.finish()?;
-        Ok(())
-    }
 }
 
 /// Writes who was contacted, tonight and on the nights before that are still remembered.
