@@ -18,15 +18,19 @@
 
 mod aggregate;
 mod bench;
+mod blocks;
 mod buckets;
 mod cells;
 mod learn;
 mod pairs;
+mod pairs_in_blocks;
 mod plan;
 mod recommend;
 mod seal;
 mod survey;
+mod totals;
 mod train;
+mod train_in_blocks;
 
 pub(super) use buckets::{Buckets, Instants};
 pub(super) use learn::{Assembly, Shelf, assemble_buckets, catalogue, train_and_save, users_of, write_item_lists};
