@@ -78,13 +78,17 @@ pub struct BuildConfig {
     pub scratch: Option<String>,
     /// Threads; 0 takes one a core. The result does not depend on it.
     pub threads: usize,
+    /// Memory, in MiB, for the interactions that a task of `worker pairs` or `train` has at once, where pairs of items are
+    /// counted apart; without it all of them. The result does not depend on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_budget_mib: Option<u64>,
     /// Number of example users shown in the report.
     pub example_users: usize,
 }
 
 impl Default for BuildConfig {
     fn default() -> Self {
-        Self { runs: "runs".into(), scratch: None, threads: 0, example_users: 5 }
+        Self { runs: "runs".into(), scratch: None, threads: 0, memory_budget_mib: None, example_users: 5 }
     }
 }
 
@@ -104,6 +108,9 @@ impl Config {
         }
         if self.build.threads > 1_024 {
             return Err(format!("build.threads must be 0 (one a core) to 1024, is {}", self.build.threads));
+        }
+        if self.build.memory_budget_mib.is_some_and(|mib| !(1..=1 << 40).contains(&mib)) {
+            return Err("build.memory_budget_mib must be at least 1; leave it out for no limit".into());
         }
         self.events.check("events")?;
         self.orders.check("orders")?;

@@ -61,6 +61,23 @@ pub struct Assembled {
     pub users_below_minimum: u64,
 }
 
+impl Assembled {
+    /// The items to keep, by how many users each has (see [`add_support`]); users are not counted yet.
+    #[must_use]
+    pub fn keeping(support: &[u32], config: &InteractionsConfig) -> Self {
+        let mut done = Self::default();
+        for (place, &users) in support.iter().enumerate() {
+            if users >= config.min_users_per_item.max(1) {
+                done.kept_items.push(place as u32);
+            } else if users > 0 {
+                done.items_below_minimum += 1;
+                done.cells_of_rare_items += u64::from(users);
+            }
+        }
+        done
+    }
+}
+
 /// Joins the buckets (in their order) into one matrix, and applies the minimum of users per item and items per user.
 ///
 /// Cost: parallel over buckets; 9 bytes a pair in, 12 bytes a cell out; with times 4 more each.
@@ -70,16 +87,9 @@ pub fn assemble(
     all_items: &IdTable,
     config: &InteractionsConfig,
 ) -> (Interactions, Assembled) {
-    let support = item_support(&buckets, all_items.len());
-    let mut done = Assembled::default();
-    for (place, &users) in support.iter().enumerate() {
-        if users >= config.min_users_per_item.max(1) {
-            done.kept_items.push(place as u32);
-        } else if users > 0 {
-            done.items_below_minimum += 1;
-            done.cells_of_rare_items += u64::from(users);
-        }
-    }
+    let mut support = vec![0; all_items.len()];
+    add_support(&mut support, &buckets);
+    let mut done = Assembled::keeping(&support, config);
     let items = done.kept_items.iter().map(|&place| all_items.get(place as usize)).collect();
     let interactions = assemble_kept(buckets, items, all_items.len(), config, &mut done);
     (interactions, done)
@@ -87,7 +97,7 @@ pub fn assemble(
 
 /// [`assemble`] with the items that it kept: of some of the buckets, the same rows.
 ///
-/// `items`: the ids of `done.kept_items`, of `n_all_items`. Counts of users and pairs go into `done`.
+/// `items`: the ids of `done.kept_items`, of `n_all_items`. Counts of users and pairs are added to those of `done`.
 #[must_use]
 pub fn assemble_kept(
     buckets: Vec<BucketCells>,
@@ -101,13 +111,22 @@ pub fn assemble_kept(
         renumbered[place as usize] = Some(item);
     }
     let filtered: Vec<Filtered> = buckets.into_par_iter().map(|bucket| filter(bucket, &renumbered, config)).collect();
-    done.users_below_minimum = filtered.iter().map(|bucket| bucket.users_below_minimum).sum();
-    done.pairs_eaten_up = filtered.iter().map(|bucket| bucket.pairs_eaten_up).sum();
+    done.users_below_minimum += filtered.iter().map(|bucket| bucket.users_below_minimum).sum::<u64>();
+    done.pairs_eaten_up += filtered.iter().map(|bucket| bucket.pairs_eaten_up).sum::<u64>();
     join(filtered, items)
 }
 
-/// Distinct users of each item with a weight above zero.
-fn item_support(buckets: &[BucketCells], n_items: usize) -> Vec<u32> {
+/// Adds the distinct users of each item with a weight above zero; `support` has a number for each of all items.
+///
+/// Cost: parallel over buckets, 4 bytes an item and thread.
+pub fn add_support(support: &mut Vec<u32>, buckets: &[BucketCells]) {
+    let n_items = support.len();
+    let sum = |mut a: Vec<u32>, b: &[u32]| {
+        for (sum, more) in a.iter_mut().zip(b) {
+            *sum += more;
+        }
+        a
+    };
     let count = |buckets: &[BucketCells]| {
         let mut support = vec![0u32; n_items];
         for bucket in buckets {
@@ -118,15 +137,8 @@ fn item_support(buckets: &[BucketCells], n_items: usize) -> Vec<u32> {
         support
     };
     let share = buckets.len().div_ceil(rayon::current_num_threads()).max(1);
-    buckets.par_chunks(share).map(count).reduce(
-        || vec![0; n_items],
-        |mut a, b| {
-            for (sum, more) in a.iter_mut().zip(b) {
-                *sum += more;
-            }
-            a
-        },
-    )
+    let counted = buckets.par_chunks(share).map(count).reduce(|| vec![0; n_items], |a, b| sum(a, &b));
+    *support = sum(std::mem::take(support), &counted);
 }
 
 struct Filtered {
@@ -198,18 +210,10 @@ fn join(filtered: Vec<Filtered>, items: IdTable) -> Interactions {
         }
         bucket_starts.push(users.len() as u32);
         trains.extend_from_slice(&bucket.trains);
-        append(&mut weights, &bucket.weights);
-        append(&mut excluded, &bucket.excluded);
+        weights.append_rows(&bucket.weights);
+        excluded.append_rows(&bucket.excluded);
     }
     Interactions { users, items, bucket_starts, weights, excluded, trains }
-}
-
-fn append(to: &mut Csr, from: &Csr) {
-    let base = to.indices.len();
-    to.indices.extend_from_slice(&from.indices);
-    to.values.extend_from_slice(&from.values);
-    to.times.extend_from_slice(&from.times);
-    to.indptr.extend(from.indptr[1..].iter().map(|&end| base + end));
 }
 
 #[cfg(test)]

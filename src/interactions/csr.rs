@@ -59,6 +59,15 @@ impl Csr {
         }
     }
 
+    /// Appends the rows of another matrix of the same columns.
+    pub fn append_rows(&mut self, more: &Self) {
+        let base = self.indices.len();
+        self.indices.extend_from_slice(&more.indices);
+        self.values.extend_from_slice(&more.values);
+        self.times.extend_from_slice(&more.times);
+        self.indptr.extend(more.indptr[1..].iter().map(|&end| base + end));
+    }
+
     /// The same cells by columns: row `c` of the result holds column `c`, its rows ascending. Times are left out.
     ///
     /// Cost: one pass to count and one to place; the result's memory on top of the matrix's own.

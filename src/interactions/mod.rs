@@ -20,7 +20,7 @@ mod time;
 mod trend;
 
 pub use aggregate::{Aggregation, BucketPairs, LeftOut, PairPurchases, aggregate, window_start};
-pub use assemble::{Assembled, BucketCells, assemble, assemble_kept};
+pub use assemble::{Assembled, BucketCells, add_support, assemble, assemble_kept};
 pub use baskets::{Baskets, MAX_BASKET_ITEMS};
 pub use cart::{CartEntry, Carts};
 pub use config::{EventType, EventTypes, Exclude, InteractionsConfig, Kind, Role, kinds};

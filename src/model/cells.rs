@@ -89,10 +89,23 @@ pub(super) fn decayed<'a>(
     half_life_days: Option<f32>,
     key: &str,
 ) -> Result<Cow<'a, Csr>, ModelError> {
+    let newest = half_life_days.and_then(|_| rows.times.iter().copied().max()).unwrap_or_default();
+    decayed_from(newest, rows, half_life_days, key)
+}
+
+/// [`decayed`] where the newest of all times is known, and the rows may be some of all.
+///
+/// # Errors
+/// As [`decayed`].
+pub(super) fn decayed_from<'a>(
+    newest: Stamp,
+    rows: Cow<'a, Csr>,
+    half_life_days: Option<f32>,
+    key: &str,
+) -> Result<Cow<'a, Csr>, ModelError> {
     let Some(days) = half_life_days else { return Ok(rows) };
     recency::needs_times(key, &rows)?;
     let mut rows = rows.into_owned();
-    let newest = rows.times.iter().copied().max().unwrap_or_default();
     for (value, time) in rows.values.iter_mut().zip(&rows.times) {
         *value = halved(*value, *time, newest, days);
     }

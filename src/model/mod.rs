@@ -22,13 +22,13 @@ mod trained;
 
 use std::ops::Range;
 
-pub use als::{Als, AlsConfig, Solver, Weighting, objective};
+pub use als::{Als, AlsConfig, MatrixSize, Solver, TrainingSample, Weighting, objective};
 pub use blend::{Blend, BlendConfig, BlendPart};
 pub use cells::CellWeight;
 pub use ease::{Ease, EaseConfig, memory_bytes as ease_memory_bytes};
 pub use error::ModelError;
 pub use graph::{Graph, GraphConfig, GraphFilter};
-pub use item_item::{ItemItem, ItemItemConfig, SimilarityKind};
+pub use item_item::{GrowingRows, ItemItem, ItemItemConfig, ItemItemFacts, ItemItemMeasure, SimilarityKind};
 pub use packed::PackedItems;
 pub use popularity::{Popularity, PopularityConfig};
 pub use repeat::{Repeat, RepeatConfig};

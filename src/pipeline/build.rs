@@ -72,7 +72,7 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
     let shelf = Shelf::new(config, &trained.items)?;
     let example_users = users_of(&examples, &interactions);
     let lists = recommend(config, &writer, &trained.model, &shelf, &interactions, &example_users, &mut stages)?;
-    let item_lists = write_item_lists(config, &writer, &trained, &shelf, &interactions, gathered, &mut stages)?;
+    let item_lists = write_item_lists(config, &writer, &trained, &shelf, gathered, &mut stages)?;
     let campaigns = CampaignInputs {
         config,
         storage: &storage,
@@ -92,7 +92,13 @@ fn build_here(config: &Config, options: &BuildOptions, on: &dyn Observer) -> Res
         inputs,
         as_of: scan.as_of,
         left_out,
-        learned: Learned::new(&interactions, assembled, (trained.losses, trained.n_sampled_users), &shelf, item_lists),
+        learned: Learned::new(
+            &trained.totals,
+            assembled,
+            (trained.losses, trained.n_sampled_users),
+            &shelf,
+            item_lists,
+        ),
         items: trained.items,
         catalog_report,
         people,

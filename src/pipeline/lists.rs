@@ -163,10 +163,10 @@ pub(super) type SimilarList = (u32, Vec<(u32, f32)>);
 pub(super) fn write_popular(
     files: &dyn WriteFiles,
     popular: &PopularLists,
-    interactions: &Interactions,
+    items: &IdTable,
     config: &PopularConfig,
 ) -> Result<u64, PipelineError> {
-    write_lists(files, ListKind::Popular, &popular.batch(&interactions.items, config).sorted_by_key())
+    write_lists(files, ListKind::Popular, &popular.batch(items, config).sorted_by_key())
 }
 
 /// Writes the only file of a kind of lists, keys ascending. Returns the number of lists.

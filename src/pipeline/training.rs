@@ -42,9 +42,19 @@ pub(super) fn train_observed(
         })?;
         return Ok((TrainedModel::Blend(blend), Vec::new()));
     }
+    observed(on, |listen| train(model, interactions, listen))
+}
+
+/// Trains a model of its own, and tells `on` of its iterations.
+///
+/// Returns: the model, and the loss by iteration where it has one.
+pub(super) fn observed(
+    on: &dyn Observer,
+    train: impl FnOnce(&mut dyn FnMut(TrainEvent)) -> Result<TrainedModel, ModelError>,
+) -> Result<(TrainedModel, Vec<(usize, f64)>), ModelError> {
     let mut losses = Vec::new();
     let mut total = None;
-    let model = train(model, interactions, &mut |TrainEvent::Iteration { iteration, iterations, loss }| {
+    let model = train(&mut |TrainEvent::Iteration { iteration, iterations, loss }| {
         if total.is_none() {
             total = Some(iterations);
             on.total(iterations as u64);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{ListBatch, RecommendError, Rules, Scored, SimilarConfig, top_k::TopK};
+use super::{ListBatch, RecommendError, Rules, Scored, SimilarConfig, pair_counts::PairCounts, top_k::TopK};
 use crate::{
     ids::{IdTable, ItemIdx},
     interactions::Csr,
@@ -13,28 +13,22 @@ use crate::{
 };
 
 /// Items of one unit of parallel work.
-const CHUNK_ITEMS: usize = 64;
+pub(super) const CHUNK_ITEMS: usize = 64;
 
 /// What similar items are made of.
 #[derive(Clone, Copy)]
 pub struct Similarities<'a> {
-    by_user: &'a Csr,
-    by_item: &'a Csr,
+    pairs: Pairs<'a>,
     similarity: Option<&'a dyn ItemSimilarity>,
     n_known: usize,
     rules: &'a Rules,
-    counted: Option<&'a PairCounts>,
 }
 
-/// How many users share the items of each pair that may be similar: rows of the partners of each item.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PairCounts {
-    /// One more than items, ascending: where the partners of each item start.
-    pub offsets: Vec<usize>,
-    /// Partners, ascending: eligible items with enough users in common.
-    pub partners: Vec<u32>,
-    /// Users in common, parallel to `partners`.
-    pub n_users: Vec<u32>,
+/// Where the users that items share are known from.
+#[derive(Clone, Copy)]
+enum Pairs<'a> {
+    Matrix { by_user: &'a Csr, by_item: &'a Csr },
+    Counted { counts: &'a PairCounts, n_users_of: &'a [u32] },
 }
 
 /// How a range of items was served.
@@ -91,19 +85,39 @@ impl<'a> Similarities<'a> {
         RecommendError::length("the weights matrix", "items", by_user.n_cols, n_items)?;
         RecommendError::length("the weights matrix by items", "items", by_item.n_rows(), n_items)?;
         RecommendError::length("the weights matrix by items", "users", by_item.n_cols, by_user.n_rows())?;
-        let similarity = model.and_then(|model| model.similarity());
-        let n_known = model.filter(|_| similarity.is_some()).map_or(n_items, Model::n_items).min(n_items);
-        Ok(Self { by_user, by_item, similarity, n_known, rules, counted: None })
+        Ok(Self::of_pairs(Pairs::Matrix { by_user, by_item }, model, rules))
     }
 
-    /// Goes by pairs that were counted before, those of all items.
+    /// The same from pairs that were counted before, those of all items, and the number of each item's users: needs no
+    /// interactions.
     ///
     /// # Errors
-    /// When there are counts of another number of items.
-    pub fn with_counts(self, counted: &'a PairCounts) -> Result<Self, RecommendError> {
-        let n_items = self.rules.n_items();
-        RecommendError::length("the counts of pairs", "items", counted.offsets.len().saturating_sub(1), n_items)?;
-        Ok(Self { counted: Some(counted), ..self })
+    /// When the parts speak of different items.
+    pub fn from_counts(
+        counts: &'a PairCounts,
+        n_users_of: &'a [u32],
+        model: Option<&'a dyn Model>,
+        rules: &'a Rules,
+    ) -> Result<Self, RecommendError> {
+        let n_items = rules.n_items();
+        RecommendError::length("the counts of pairs", "items", counts.offsets.len().saturating_sub(1), n_items)?;
+        RecommendError::length("the counts of users", "items", n_users_of.len(), n_items)?;
+        Ok(Self::of_pairs(Pairs::Counted { counts, n_users_of }, model, rules))
+    }
+
+    fn of_pairs(pairs: Pairs<'a>, model: Option<&'a dyn Model>, rules: &'a Rules) -> Self {
+        let n_items = rules.n_items();
+        let similarity = model.and_then(|model| model.similarity());
+        let n_known = model.filter(|_| similarity.is_some()).map_or(n_items, Model::n_items).min(n_items);
+        Self { pairs, similarity, n_known, rules }
+    }
+
+    /// Users of an item.
+    fn n_users(&self, item: usize) -> usize {
+        match self.pairs {
+            Pairs::Matrix { by_item, .. } => by_item.columns(item).len(),
+            Pairs::Counted { n_users_of, .. } => n_users_of[item] as usize,
+        }
     }
 
     /// Counts the pairs of `items` with all items. Needs no model.
@@ -122,25 +136,16 @@ impl<'a> Similarities<'a> {
             .map_init(
                 || Scratch::new(self.rules.n_items()),
                 |scratch, start| {
-                    let mut counts = PairCounts::default();
+                    let mut counts = PairCounts::empty();
                     for item in start..(start + CHUNK_ITEMS).min(items.end) {
                         scratch.find_candidates(item, config, self);
-                        counts.partners.extend_from_slice(&scratch.candidates);
-                        counts.n_users.extend_from_slice(&scratch.candidate_counts);
-                        counts.offsets.push(counts.partners.len());
+                        counts.push(&scratch.candidates, &scratch.candidate_counts);
                     }
                     counts
                 },
             )
             .collect();
-        let mut all = PairCounts { offsets: vec![0], ..PairCounts::default() };
-        for chunk in chunks {
-            let base = all.partners.len();
-            all.offsets.extend(chunk.offsets.iter().map(|end| base + end));
-            all.partners.extend(chunk.partners);
-            all.n_users.extend(chunk.n_users);
-        }
-        Ok(all)
+        Ok(PairCounts::join(chunks))
     }
 
     /// The most similar eligible items of each of `items`; an item that is not eligible itself has its list, too.
@@ -172,10 +177,7 @@ impl<'a> Similarities<'a> {
     fn chunk(&self, items: Range<usize>, config: &SimilarConfig, scratch: &mut Scratch) -> SimilarItems {
         let mut lists = SimilarItems { of_items: items.clone(), ..SimilarItems::default() };
         for item in items {
-            match self.counted {
-                Some(counted) => scratch.take_candidates(item, counted, self),
-                None => scratch.find_candidates(item, config, self),
-            }
+            scratch.find_candidates(item, config, self);
             lists.counts.n_pairs += scratch.candidates.len() as u64;
             scratch.score(item, self);
             scratch.top.restart(config.k, Some(0.0));
@@ -190,19 +192,19 @@ impl<'a> Similarities<'a> {
 }
 
 /// Buffers of one thread.
-struct Scratch {
+pub(super) struct Scratch {
     /// By item: users shared with the item at hand; all zero between items.
     n_shared: Vec<u32>,
     /// Items with a count.
     touched: Vec<u32>,
-    candidates: Vec<u32>,
-    candidate_counts: Vec<u32>,
+    pub(super) candidates: Vec<u32>,
+    pub(super) candidate_counts: Vec<u32>,
     scores: Vec<f32>,
     top: TopK,
 }
 
 impl Scratch {
-    fn new(n_items: usize) -> Self {
+    pub(super) fn new(n_items: usize) -> Self {
         Self {
             n_shared: vec![0; n_items],
             touched: Vec::new(),
@@ -213,9 +215,18 @@ impl Scratch {
         }
     }
 
-    fn count_partners(&mut self, item: usize, of: &Similarities<'_>) {
-        for &user in of.by_item.columns(item) {
-            for &other in of.by_user.columns(user as usize) {
+    /// Puts back what other users were counted to.
+    pub(super) fn resume(&mut self, partners: &[u32], n_users: &[u32]) {
+        self.touched.extend_from_slice(partners);
+        for (&other, &n) in partners.iter().zip(n_users) {
+            self.n_shared[other as usize] = n;
+        }
+    }
+
+    /// Counts the users that `item` shares with each other item.
+    pub(super) fn count_partners(&mut self, item: usize, by_user: &Csr, by_item: &Csr) {
+        for &user in by_item.columns(item) {
+            for &other in by_user.columns(user as usize) {
                 let count = &mut self.n_shared[other as usize];
                 if *count == 0 {
                     self.touched.push(other);
@@ -227,11 +238,16 @@ impl Scratch {
 
     /// The items that are compared with `item`, and how many users they share.
     fn find_candidates(&mut self, item: usize, config: &SimilarConfig, of: &Similarities<'_>) {
-        // An item with too few users of its own shares enough with nobody: most of a long tail ends here.
-        if of.by_item.columns(item).len() >= config.min_pair_users as usize {
-            self.count_partners(item, of);
+        match of.pairs {
+            Pairs::Matrix { by_user, by_item } => {
+                // An item with too few users of its own shares enough with nobody: most of a long tail ends here.
+                if of.n_users(item) >= config.min_pair_users as usize {
+                    self.count_partners(item, by_user, by_item);
+                }
+                self.keep_candidates(item, config.min_pair_users, of.n_known, of.rules);
+            }
+            Pairs::Counted { counts, .. } => self.take_candidates(item, counts, of),
         }
-        self.keep_candidates(item, config.min_pair_users, of);
     }
 
     /// The same from what was counted before.
@@ -247,15 +263,15 @@ impl Scratch {
     }
 
     /// Leaves the candidates, ascending, and their counts; clears what was counted.
-    fn keep_candidates(&mut self, item: usize, min_pair_users: u32, of: &Similarities<'_>) {
+    pub(super) fn keep_candidates(&mut self, item: usize, min_pair_users: u32, n_known: usize, rules: &Rules) {
         let n_shared = &mut self.n_shared;
         self.candidates.clear();
-        if item < of.n_known {
+        if item < n_known {
             self.candidates.extend(self.touched.iter().copied().filter(|&other| {
                 n_shared[other as usize] >= min_pair_users
                     && other as usize != item
-                    && (other as usize) < of.n_known
-                    && of.rules.is_eligible(other)
+                    && (other as usize) < n_known
+                    && rules.is_eligible(other)
             }));
         }
         self.candidates.sort_unstable();
@@ -273,7 +289,7 @@ impl Scratch {
             }
             return;
         }
-        let n_users = |item: usize| of.by_item.columns(item).len() as f64;
+        let n_users = |item: usize| of.n_users(item) as f64;
         let n_own = n_users(item);
         let shared = self.candidates.iter().zip(&self.candidate_counts);
         self.scores.extend(
@@ -417,12 +433,10 @@ mod tests {
                 let none: Option<&dyn Model> = None;
                 let blind = Similarities::new(&by_user, &by_item, none, &rules).unwrap();
                 let mut counted = blind.count(0..37, &config).unwrap();
-                let rest = blind.count(37..90, &config).unwrap();
-                counted.offsets.extend(rest.offsets[1..].iter().map(|end| counted.partners.len() + end));
-                counted.partners.extend(rest.partners);
-                counted.n_users.extend(rest.n_users);
-                let again = similar.with_counts(&counted).unwrap().of(0..90, &config).unwrap();
-                prop_assert_eq!(&again, &lists);
+                counted.append(blind.count(37..90, &config).unwrap());
+                let n_users_of: Vec<u32> = (0..90).map(|item| by_item.columns(item).len() as u32).collect();
+                let again = Similarities::from_counts(&counted, &n_users_of, model, &rules).unwrap();
+                prop_assert_eq!(&again.of(0..90, &config).unwrap(), &lists);
                 let part = similar.of(30..50, &config).unwrap();
                 prop_assert_eq!(&part.items[..], &lists.items[lists.offsets[30]..lists.offsets[50]]);
             }
@@ -448,5 +462,7 @@ mod tests {
         );
         assert!(Similarities::new(&by_user, &by_user, None, &rules).is_ok(), "square by chance");
         assert!(Similarities::new(&by_user, &Csr::empty(3, 4), None, &rules).is_err());
+        let counts = similar.count(0..3, &SimilarConfig::default()).unwrap();
+        assert!(Similarities::from_counts(&counts, &[2, 2], None, &rules).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! The stages on their own, over partitions: the bytes of a build in one process, whatever happens to their tasks.
 
+mod blocks;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -29,10 +31,14 @@ use crate::support::{
 
 /// A shop with everything that a night may bring: orders, a catalogue, event ids, dirty rows, bots, dated partitions.
 fn shop(here: &Path) {
+    shop_of(here, 300, 120, 12_000);
+}
+
+fn shop_of(here: &Path, users: u32, items: u32, events: u64) {
     let config = synth::Config {
-        users: 300,
-        items: 120,
-        events: 12_000,
+        users,
+        items,
+        events,
         categories: 6,
         brands: 12,
         days: 9,

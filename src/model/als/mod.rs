@@ -20,6 +20,7 @@ use ndarray::Array2;
 pub use config::{AlsConfig, Solver, Weighting};
 pub use objective::objective;
 pub(super) use sample::training_sample;
+pub use sample::{MatrixSize, TrainingSample};
 
 use self::{
     axes::Axes,

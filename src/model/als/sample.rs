@@ -14,59 +14,99 @@ const USER_BYTES: u64 = 16;
 /// Copies of the item factors while training and when it is done.
 const ITEM_COPIES: u64 = 4;
 
-/// What training on all users would take, and the share of them that fits.
+/// How large the interactions are.
+#[derive(Debug, Clone, Copy)]
+pub struct MatrixSize {
+    /// All users, those who do not train included.
+    pub n_users: usize,
+    /// Items.
+    pub n_items: usize,
+    /// Cells of all users.
+    pub n_cells: usize,
+}
+
+/// What training on all users would take.
 struct Memory {
     item_bytes: u64,
     user_bytes: u64,
 }
 
 impl Memory {
-    fn of(config: &AlsConfig, interactions: &Interactions) -> Self {
+    fn of(config: &AlsConfig, size: MatrixSize) -> Self {
         let row_bytes = 4 * padded(config.n_factors) as u64;
-        let (n_users, n_items) = (interactions.trains.len() as u64, interactions.items.len() as u64);
-        let n_cells = interactions.weights.n_cells() as u64;
         Self {
-            item_bytes: n_items * (ITEM_COPIES * row_bytes + USER_BYTES),
-            user_bytes: n_cells * CELL_BYTES + n_users * (row_bytes + USER_BYTES),
+            item_bytes: size.n_items as u64 * (ITEM_COPIES * row_bytes + USER_BYTES),
+            user_bytes: size.n_cells as u64 * CELL_BYTES + size.n_users as u64 * (row_bytes + USER_BYTES),
         }
     }
 }
 
-/// The training users when training on all of them would take more than `memory_budget_mib`: a sample that takes about
-/// as much; `None` when all fit.
+/// Which users `als` trains on when training on all of them would take more than `memory_budget_mib`: as many as take
+/// about as much.
 ///
 /// Formula: all users take 16 bytes a cell, and 16 bytes and a row of factors a user; items take four rows of factors
 /// each. A user is in the sample when `XXH64(id, seed of "als.training_users") < share * 2^64`.
 /// Determinism: whether a user is in depends on his id, the seed and the share alone; a smaller share takes some of the
 /// users that a larger one takes.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainingSample {
+    seed: u64,
+    bound: u64,
+}
+
+impl TrainingSample {
+    /// The sample of interactions of this size; `None` when all users fit.
+    ///
+    /// # Errors
+    /// When the items' factors alone take more than the budget.
+    pub fn of(config: &AlsConfig, size: MatrixSize) -> Result<Option<Self>, ModelError> {
+        let Some(budget_mib) = config.memory_budget_mib else { return Ok(None) };
+        let Memory { item_bytes, user_bytes } = Memory::of(config, size);
+        let budget = budget_mib << 20;
+        if item_bytes + user_bytes <= budget {
+            return Ok(None);
+        }
+        if item_bytes >= budget {
+            return Err(ModelError::Memory {
+                what: format!("als with {} factors of {} items", config.n_factors, size.n_items),
+                needed_mib: (item_bytes >> 20) + 1,
+                key: "model.als.memory_budget_mib",
+                budget_mib,
+                instead: "or take fewer factors",
+            });
+        }
+        let share = (budget - item_bytes) as f64 / user_bytes as f64;
+        // Below 2^64, since the share is below 1.
+        let bound = (share * 2f64.powi(64)) as u64;
+        Ok(Some(Self { seed: xxh64(b"als.training_users", config.seed), bound }))
+    }
+
+    /// Whether a user is in it, if he trains at all.
+    #[must_use]
+    pub fn takes(&self, user: &str) -> bool {
+        xxh64(user.as_bytes(), self.seed) < self.bound
+    }
+}
+
+fn size_of(interactions: &Interactions) -> MatrixSize {
+    MatrixSize {
+        n_users: interactions.trains.len(),
+        n_items: interactions.items.len(),
+        n_cells: interactions.weights.n_cells(),
+    }
+}
+
+/// The training users of the [`TrainingSample`]; `None` when all fit.
 ///
 /// # Errors
-/// When the items' factors alone take more than the budget.
+/// As [`TrainingSample::of`].
 pub(in crate::model) fn training_sample(
     config: &AlsConfig,
     interactions: &Interactions,
 ) -> Result<Option<Vec<bool>>, ModelError> {
-    let Some(budget_mib) = config.memory_budget_mib else { return Ok(None) };
-    let Memory { item_bytes, user_bytes } = Memory::of(config, interactions);
-    let budget = budget_mib << 20;
-    if item_bytes + user_bytes <= budget {
-        return Ok(None);
-    }
-    if item_bytes >= budget {
-        return Err(ModelError::Memory {
-            what: format!("als with {} factors of {} items", config.n_factors, interactions.items.len()),
-            needed_mib: (item_bytes >> 20) + 1,
-            key: "model.als.memory_budget_mib",
-            budget_mib,
-            instead: "or take fewer factors",
-        });
-    }
-    let share = (budget - item_bytes) as f64 / user_bytes as f64;
-    // Below 2^64, since the share is below 1.
-    let bound = (share * 2f64.powi(64)) as u64;
-    let seed = xxh64(b"als.training_users", config.seed);
-    let sampled = interactions.users.iter().zip(&interactions.trains);
-    Ok(Some(sampled.map(|(user, &trains)| trains && xxh64(user.as_bytes(), seed) < bound).collect()))
+    let Some(sample) = TrainingSample::of(config, size_of(interactions))? else { return Ok(None) };
+    let users = interactions.users.iter().zip(&interactions.trains);
+    Ok(Some(users.map(|(user, &trains)| trains && sample.takes(user)).collect()))
 }
 
 #[cfg(test)]
@@ -114,7 +154,7 @@ mod tests {
     #[test]
     fn a_sample_takes_about_the_budget_and_is_part_of_every_larger_one() {
         let data = data(60_000);
-        let all = Memory::of(&config(None), &data).user_bytes;
+        let all = Memory::of(&config(None), size_of(&data)).user_bytes;
         assert!(all > 6 << 20, "{all}");
         let sample = |mib| training_sample(&config(Some(mib)), &data).unwrap().unwrap();
         let (two, four) = (sample(2), sample(4));

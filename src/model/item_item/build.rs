@@ -5,7 +5,14 @@ use std::{ops::Range, sync::Mutex};
 use rayon::prelude::*;
 
 use super::{
-    config::ItemItemConfig, gather::Gather, measure::Measure, normalise, rows::UserRows, sequence::Sequence, sums::Sums,
+    config::ItemItemConfig,
+    facts::Facts,
+    gather::Gather,
+    measure::{Measure, Weighed},
+    normalise,
+    rows::UserRows,
+    sequence::Sequence,
+    sums::Sums,
 };
 use crate::{interactions::Csr, model::TrainEvent};
 
@@ -13,20 +20,37 @@ use crate::{interactions::Csr, model::TrainEvent};
 const REPORTS: usize = 20;
 
 /// Items that a thread takes at once.
-const CHUNK_ITEMS: usize = 16;
+pub(super) const CHUNK_ITEMS: usize = 16;
 
 /// Work of an item on top of its multiply-adds: choosing and ordering the largest.
 const ITEM_WORK: u64 = 2000;
 
-/// What the sums are made of.
+/// What the sums of some users, or of all, are made of.
 pub(super) struct Sources<'a> {
-    pub(super) rows: &'a UserRows<'a>,
-    /// Users of each item.
-    pub(super) items: &'a Csr,
     pub(super) measure: &'a Measure,
-    pub(super) sequence: Option<&'a Sequence>,
+    pub(super) rows: UserRows<'a>,
+    /// Users of each item.
+    pub(super) items: Csr,
+    /// By cell of `items`: what it counts as the item that leads.
+    pub(super) lead: Vec<f32>,
+    pub(super) sequence: Option<Sequence>,
     /// By item: cells of its users.
-    pub(super) n_products: &'a [u64],
+    pub(super) n_products: Vec<u64>,
+}
+
+impl<'a> Sources<'a> {
+    /// Weighs the cells of `users`, which are rows of cells, and of `items`, the transpose.
+    pub(super) fn new(measure: &'a Measure, users: &'a Csr, items: Csr) -> Self {
+        let Weighed { lead, follow } = measure.weigh(users, &items);
+        let sequence = Sequence::of(measure.config(), users, &items);
+        let rows = UserRows::of(users, &follow);
+        drop(follow);
+        let n_products = (0..items.n_rows())
+            .into_par_iter()
+            .map(|item| items.columns(item).iter().map(|&user| rows.n_cells(user) as u64).sum())
+            .collect();
+        Self { measure, rows, items, lead, sequence, n_products }
+    }
 }
 
 /// Rows of the similarity, one after another.
@@ -48,18 +72,13 @@ pub(super) struct Neighbours {
 /// Shapes: the rows of the items `wanted`, before [`finish`] has seen all of them.
 pub(super) fn rows(config: &ItemItemConfig, users: &Csr, wanted: Range<usize>, on: &mut dyn FnMut(TrainEvent)) -> Csr {
     let items = users.transpose();
-    let measure = Measure::of(config, users, &items);
-    let sequence = Sequence::of(config, users, &items);
-    let rows = UserRows::of(users, &measure.follow);
-    let n_items = items.n_rows();
-    let n_products: Vec<u64> = (0..n_items)
-        .into_par_iter()
-        .map(|item| items.columns(item).iter().map(|&user| rows.n_cells(user) as u64).sum())
-        .collect();
-    let sources =
-        Sources { rows: &rows, items: &items, measure: &measure, sequence: sequence.as_ref(), n_products: &n_products };
-    let steps = steps(&n_products[wanted.clone()]);
-    let mut gather = Gather::new(&n_products[wanted.clone()], config.neighbours);
+    let measure = Measure::new(config, Facts::of(config, users, &items));
+    let mut sources = Sources::new(&measure, users, items);
+    sources.rows.add_dense();
+    let n_items = users.n_cols;
+    let n_products = &sources.n_products[wanted.clone()];
+    let steps = steps(n_products);
+    let mut gather = Gather::new(n_products, config.neighbours);
     let idle: Mutex<Vec<Sums>> = Mutex::default();
     for (iteration, step) in (1..).zip(&steps) {
         let chunks: Vec<Range<usize>> =
@@ -80,7 +99,7 @@ pub(super) fn rows(config: &ItemItemConfig, users: &Csr, wanted: Range<usize>, o
         gather.append(blocks);
         on(TrainEvent::Iteration { iteration, iterations: steps.len(), loss: None });
     }
-    drop((measure, rows, idle));
+    drop((sources, idle));
     gather.matrix(n_items)
 }
 

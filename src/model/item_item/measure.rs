@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::{
     config::{ItemItemConfig, SimilarityKind},
+    facts::{Facts, tfidf},
     sums::{LANES, Similarity},
 };
 use crate::interactions::Csr;
@@ -16,15 +17,23 @@ use crate::interactions::Csr;
 /// Rows that a thread takes at once.
 const CHUNK_ROWS: usize = 1024;
 
-/// Weighted cells and norms of one kind.
+/// One kind of similarity, among items of which all is known that users add to.
+#[derive(Debug)]
 pub(super) struct Measure {
+    config: ItemItemConfig,
+    facts: Facts,
+    scale: Scale,
+}
+
+/// What the cells of some users count.
+pub(super) struct Weighed {
     /// By cell of the users' rows: what it counts as the item that is led to.
     pub(super) follow: Vec<f32>,
     /// By cell of the items' rows (the transpose): what it counts as the item that leads.
     pub(super) lead: Vec<f32>,
-    scale: Scale,
-    shrinkage: f32,
 }
+
+#[derive(Debug)]
 
 enum Scale {
     /// Multiplied by a number of the item that leads and one of the item that is led to.
@@ -39,9 +48,10 @@ fn inverse_power(x: f64, exponent: f64) -> f32 {
 }
 
 /// Sum over the values of each row, in order.
-fn row_sums(rows: &Csr, values: &[f32], of: impl Fn(f64) -> f64 + Sync) -> Vec<f64> {
+fn row_sums(rows: &Csr) -> Vec<f64> {
     let ranges = rows.indptr.par_windows(2).with_min_len(CHUNK_ROWS);
-    ranges.map(|range| values[range[0]..range[1]].iter().fold(0f64, |sum, &value| sum + of(f64::from(value)))).collect()
+    let sum = |range: &[usize]| rows.values[range[0]..range[1]].iter().fold(0f64, |sum, &value| sum + f64::from(value));
+    ranges.map(sum).collect()
 }
 
 /// Each cell's value as a function of its row, its column and the value.
@@ -81,65 +91,78 @@ fn remembering(of: impl Fn(f64) -> f64) -> impl Fn(usize, f64) -> f64 {
 }
 
 impl Measure {
-    /// Weights of `users` (rows of cells) and `items` (its transpose).
-    pub(super) fn of(config: &ItemItemConfig, users: &Csr, items: &Csr) -> Self {
-        let (n_users, n_items) = (users.n_rows(), items.n_rows());
-        let n_cells = |rows: &Csr, row: usize| (rows.indptr[row + 1] - rows.indptr[row]) as f64;
-        // ln(number of users) - ln(1 + a user's items): implicit's idf, users in the place of terms.
-        let idf: Vec<f64> = (0..n_users).map(|user| (n_users as f64).ln() - n_cells(users, user).ln_1p()).collect();
+    /// `facts`: of all training users.
+    pub(super) fn new(config: &ItemItemConfig, facts: Facts) -> Self {
+        let n_items = facts.users_of.len();
         let ones = || vec![1f32; n_items];
         let product = |lead, follow| Scale::Product { lead, follow };
-        let norms = |values: &[f32], exponent: f64| -> Vec<f32> {
-            row_sums(items, values, |x| x * x).into_iter().map(|square| inverse_power(square, exponent)).collect()
-        };
-        let (lead, follow, scale) = match config.kind {
+        let norms =
+            |exponent: f64| -> Vec<f32> { facts.sums.iter().map(|&square| inverse_power(square, exponent)).collect() };
+        let scale = match config.kind {
             SimilarityKind::Rp3beta => {
-                let (alpha, beta) = (f64::from(config.alpha), f64::from(config.beta));
-                let totals = row_sums(users, &users.values, |x| x);
+                let beta = f64::from(config.beta);
+                product(ones(), facts.users_of.iter().map(|&n| inverse_power(f64::from(n), beta)).collect())
+            }
+            SimilarityKind::Cosine | SimilarityKind::Tfidf => {
+                let norms = norms(0.5);
+                product(norms.clone(), norms)
+            }
+            SimilarityKind::AsymmetricCosine => {
+                let asymmetry = f64::from(config.asymmetry);
+                product(norms(asymmetry), norms(1.0 - asymmetry))
+            }
+            SimilarityKind::Jaccard => Scale::Union { users: facts.users_of.iter().map(|&n| n as f32).collect() },
+            SimilarityKind::Bm25 => product(ones(), ones()),
+        };
+        Self { config: config.clone(), facts, scale }
+    }
+
+    pub(super) fn config(&self) -> &ItemItemConfig {
+        &self.config
+    }
+
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Weighs the cells of `users` (rows of cells; all of them or some) and `items` (its transpose).
+    pub(super) fn weigh(&self, users: &Csr, items: &Csr) -> Weighed {
+        let config = &self.config;
+        let (lead, follow) = match config.kind {
+            SimilarityKind::Rp3beta => {
+                let alpha = f64::from(config.alpha);
+                let totals = row_sums(users);
                 let lead = mapped(items, |item| {
-                    let step = n_cells(items, item).powf(-alpha);
+                    let step = f64::from(self.facts.users_of[item]).powf(-alpha);
                     move |_, _| step
                 });
                 let follow = mapped(users, |user| {
                     let total = totals[user];
                     remembering(move |value| (value / total).powf(alpha))
                 });
-                let popularity = (0..n_items).map(|item| inverse_power(n_cells(items, item), beta)).collect();
-                (lead, follow, product(ones(), popularity))
+                (lead, follow)
             }
-            SimilarityKind::Cosine => {
-                let norms = norms(&items.values, 0.5);
-                (items.values.clone(), users.values.clone(), product(norms.clone(), norms))
-            }
-            SimilarityKind::AsymmetricCosine => {
-                let asymmetry = f64::from(config.asymmetry);
-                let scale = product(norms(&items.values, asymmetry), norms(&items.values, 1.0 - asymmetry));
-                (items.values.clone(), users.values.clone(), scale)
-            }
-            SimilarityKind::Jaccard => {
-                let users_of = (0..n_items).map(|item| n_cells(items, item) as f32).collect();
-                (vec![1f32; items.n_cells()], vec![1f32; users.n_cells()], Scale::Union { users: users_of })
-            }
+            SimilarityKind::Cosine | SimilarityKind::AsymmetricCosine => (items.values.clone(), users.values.clone()),
+            SimilarityKind::Jaccard => (vec![1f32; items.n_cells()], vec![1f32; users.n_cells()]),
             SimilarityKind::Bm25 => {
-                let totals = row_sums(items, &items.values, |x| x);
-                let mean = totals.iter().sum::<f64>() / n_items.max(1) as f64;
+                let (totals, idf) = (&self.facts.sums, self.facts.idf(users));
+                let mean = totals.iter().sum::<f64>() / totals.len().max(1) as f64;
                 let (k1, b) = (f64::from(config.k1), f64::from(config.b));
                 let weight = &|item: usize, user: usize, value: f64| {
                     value * (k1 + 1.0) / (k1 * (1.0 - b + b * totals[item] / mean) + value) * idf[user]
                 };
                 let lead = mapped(items, |item| move |user, value| weight(item, user, value));
                 let follow = mapped(users, |user| move |item, value| weight(item, user, value));
-                (lead, follow, product(ones(), ones()))
+                (lead, follow)
             }
             SimilarityKind::Tfidf => {
-                let idf = &idf;
-                let lead = mapped(items, |_| |user, value: f64| value.sqrt() * idf[user]);
-                let follow = mapped(users, |user| move |_, value: f64| value.sqrt() * idf[user]);
-                let norms = norms(&lead, 0.5);
-                (lead, follow, product(norms.clone(), norms))
+                let idf = &self.facts.idf(users);
+                let lead = mapped(items, |_| |user, value| tfidf(value, idf[user]));
+                let follow = mapped(users, |user| move |_, value| tfidf(value, idf[user]));
+                (lead, follow)
             }
         };
-        Self { follow, lead, scale, shrinkage: config.shrinkage }
+        Weighed { follow, lead }
     }
 
     /// The similarity of item `lead` to item `follow`, whose products sum to `sum`, without shrinkage.
@@ -153,7 +176,7 @@ impl Measure {
 
     /// What the similarities of item `lead` to others are made by.
     pub(super) fn similarities(&self, lead: usize) -> Similarities<'_> {
-        let shrinkage = self.shrinkage;
+        let shrinkage = self.config.shrinkage;
         match &self.scale {
             Scale::Product { lead: of_lead, follow } => {
                 Similarities::Product(Product { lead: of_lead[lead], follow, shrinkage })

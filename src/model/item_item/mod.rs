@@ -3,8 +3,10 @@
 //! In: the interactions matrix. Out: [`ItemItem`], the nearest neighbours of every item.
 //! Refuses: dense item by item matrices; only each item's neighbours are kept.
 
+mod blocks;
 mod build;
 mod config;
+mod facts;
 mod gather;
 mod largest;
 mod measure;
@@ -16,6 +18,7 @@ mod sums;
 
 use std::ops::Range;
 
+pub use blocks::{GrowingRows, ItemItemFacts, ItemItemMeasure};
 pub use config::{ItemItemConfig, SimilarityKind};
 
 use super::{
@@ -163,5 +166,7 @@ impl ItemSimilarity for ItemItem {
     }
 }
 
+#[cfg(test)]
+mod block_tests;
 #[cfg(test)]
 mod tests;

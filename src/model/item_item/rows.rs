@@ -22,8 +22,7 @@ pub(super) struct UserRows<'a> {
     cells: Vec<Cell>,
     /// Users ascending, each with a number for every item.
     dense: Vec<(u32, Vec<f32>)>,
-    /// Users with more cells have a dense row.
-    most_cells: usize,
+    n_items: usize,
 }
 
 impl<'a> UserRows<'a> {
@@ -31,14 +30,18 @@ impl<'a> UserRows<'a> {
     pub(super) fn of(users: &'a Csr, follow: &[f32]) -> Self {
         let pairs = users.indices.par_iter().zip(follow).with_min_len(1 << 14);
         let cells = pairs.map(|(&item, &follow)| Cell { item, follow }).collect();
-        let mut rows = Self { starts: &users.indptr, cells, dense: Vec::new(), most_cells: users.n_cols / DENSE_SHARE };
-        let dense = (0..users.n_rows() as u32).filter(|&user| rows.n_cells(user) > rows.most_cells).map(|user| {
-            let mut row = vec![0f32; users.n_cols];
-            rows.row(user).iter().for_each(|cell| row[cell.item as usize] = cell.follow);
+        Self { starts: &users.indptr, cells, dense: Vec::new(), n_items: users.n_cols }
+    }
+
+    /// Makes the dense rows.
+    pub(super) fn add_dense(&mut self) {
+        let n_users = self.starts.len().saturating_sub(1) as u32;
+        let dense = (0..n_users).filter(|&user| self.n_cells(user) > self.n_items / DENSE_SHARE).map(|user| {
+            let mut row = vec![0f32; self.n_items];
+            self.row(user).iter().for_each(|cell| row[cell.item as usize] = cell.follow);
             (user, row)
         });
-        rows.dense = dense.collect();
-        rows
+        self.dense = dense.collect();
     }
 
     #[inline]
@@ -67,7 +70,7 @@ impl<'a> UserRows<'a> {
     /// Which of the dense rows is the user's, if he has one.
     #[inline]
     pub(super) fn dense_of(&self, user: u32) -> Option<u32> {
-        if self.n_cells(user) <= self.most_cells {
+        if self.n_cells(user) <= self.n_items / DENSE_SHARE {
             return None;
         }
         self.dense.binary_search_by_key(&user, |dense| dense.0).ok().map(|at| at as u32)

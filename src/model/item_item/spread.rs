@@ -32,8 +32,8 @@ pub(super) struct Walk {
 
 /// Puts the users of `item` at the start of their rows.
 pub(super) fn start(sources: &Sources<'_>, item: usize, walks: &mut Vec<Walk>) {
-    let Sources { rows, items, measure, .. } = sources;
-    let leads = &measure.lead[items.indptr[item]..items.indptr[item + 1]];
+    let Sources { rows, items, lead, .. } = sources;
+    let leads = &lead[items.indptr[item]..items.indptr[item + 1]];
     walks.clear();
     walks.extend(items.columns(item).iter().zip(leads).map(|(&user, &lead)| {
         let at = rows.start(user);

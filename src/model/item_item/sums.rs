@@ -1,9 +1,10 @@
 //! Sums of products of one item with all others, and the largest similarities among them.
 
 use super::{
+    blocks::{PartialRow, PartialRows},
     build::{Neighbours, Sources},
     largest::Largest,
-    measure::Similarities,
+    measure::{Measure, Similarities},
     rows::Cell,
     spread::{self, Walk},
 };
@@ -55,9 +56,7 @@ impl Sums {
             let n_products = sources.n_products[item];
             let noted = !self.counts.is_empty() || sources.sequence.is_some();
             if noted || n_products < (self.sums.len() / SPREAD_SHARE) as u64 {
-                if self.touched.len() < n_products as usize {
-                    self.touched.resize((n_products as usize).next_power_of_two(), 0);
-                }
+                self.n_touched = 0;
                 self.add_noting(sources, item);
                 self.sums[item] = 0.0;
                 match sources.measure.similarities(item) {
@@ -75,13 +74,63 @@ impl Sums {
         }
     }
 
-    /// Adds the products of `item` with the items of its users, user by user, and notes the items.
+    /// Goes on with the sums of a row that other users began: adds the products of `item` with the items of more users,
+    /// and appends the row to `into`, without the item itself.
+    pub(super) fn grow(&mut self, sources: &Sources<'_>, item: usize, begun: PartialRow<'_>, into: &mut PartialRows) {
+        self.n_touched = begun.items.len();
+        if self.touched.len() < self.n_touched {
+            self.touched.resize(self.n_touched.next_power_of_two(), 0);
+        }
+        self.touched[..self.n_touched].copy_from_slice(begun.items);
+        for (&other, &sum) in begun.items.iter().zip(begun.sums) {
+            self.sums[other as usize] = sum;
+        }
+        for (&other, &n_users) in begun.items.iter().zip(begun.n_users) {
+            self.counts[other as usize] = n_users;
+        }
+        self.add_noting(sources, item);
+        self.sums[item] = 0.0;
+        if let Some(count) = self.counts.get_mut(item) {
+            *count = 0;
+        }
+        for &other in &self.touched[..self.n_touched] {
+            let at = other as usize;
+            // What was noted twice is taken once. Users may be without a sum: their products may be zero.
+            let n_users = self.counts.get_mut(at).map_or(0, std::mem::take);
+            let sum = std::mem::take(&mut self.sums[at]);
+            if n_users > 0 || sum != 0.0 {
+                into.items.push(other);
+                into.sums.push(sum);
+                if !self.counts.is_empty() {
+                    into.n_users.push(n_users);
+                }
+            }
+        }
+        into.ends.push(into.items.len());
+    }
+
+    /// Appends the largest similarities of `item`, whose row of sums is whole.
+    pub(super) fn finish(&mut self, measure: &Measure, item: usize, row: PartialRow<'_>, into: &mut Neighbours) {
+        let largest = &mut self.largest[0];
+        largest.clear();
+        match measure.similarities(item) {
+            Similarities::Product(of) => offer_row(&of, row, largest),
+            Similarities::Union(of) => offer_row(&of, row, largest),
+        }
+        self.order.append(largest.kept(), &mut self.sums, into);
+    }
+
+    /// Adds the products of `item` with the items of its users, user by user, and notes the items after those that are
+    /// noted.
     fn add_noting(&mut self, sources: &Sources<'_>, item: usize) {
-        let Sources { rows, items, measure, sequence, .. } = sources;
+        let Sources { rows, items, lead, sequence, .. } = sources;
+        let n_noted = self.n_touched + sources.n_products[item] as usize;
+        if self.touched.len() < n_noted {
+            self.touched.resize(n_noted.next_power_of_two(), 0);
+        }
         let cells = items.indptr[item]..items.indptr[item + 1];
         let users = &items.indices[cells.clone()];
-        self.n_touched = 0;
-        for ((at, &user), &lead) in cells.clone().zip(users).zip(&measure.lead[cells.clone()]) {
+        for ((at, &user), &lead) in cells.clone().zip(users).zip(&lead[cells.clone()]) {
             if let Some(&later) = users.get(at - cells.start + AHEAD) {
                 prefetch(rows.row(later));
             }
@@ -119,6 +168,14 @@ impl Sums {
             let sum = std::mem::take(&mut self.sums[at]);
             largest.offer(other, of.shrunk(at, sum, n_users));
         }
+    }
+}
+
+/// Offers the similarities of a row of sums.
+fn offer_row<S: Similarity>(of: &S, row: PartialRow<'_>, largest: &mut Largest) {
+    for (at, (&other, &sum)) in row.items.iter().zip(row.sums).enumerate() {
+        let n_users = row.n_users.get(at).copied().unwrap_or_default();
+        largest.offer(other, of.shrunk(other as usize, sum, n_users));
     }
 }
 

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{interactions::Stamp, model::CellWeight};
 
-const KINDS: [SimilarityKind; 6] = [
+pub(super) const KINDS: [SimilarityKind; 6] = [
     SimilarityKind::Rp3beta,
     SimilarityKind::Cosine,
     SimilarityKind::AsymmetricCosine,
@@ -338,7 +338,7 @@ fn recency_counts_at_scoring_and_times_are_asked_for() {
 }
 
 /// Users of every size over so many items that the walks go by blocks: few have much, most have little.
-fn wide(n_items: usize) -> Csr {
+pub(super) fn wide(n_items: usize) -> Csr {
     let mut cells = Csr { indptr: vec![0], n_cols: n_items, ..Csr::default() };
     for user in 0..60usize {
         let (n, step) = match user {
@@ -365,7 +365,8 @@ fn blocks_and_dense_rows_give_the_bits_of_plain_sums() {
         [(SimilarityKind::Rp3beta, 40), (SimilarityKind::Jaccard, 20_000), (SimilarityKind::Tfidf, 7)]
     {
         let config = ItemItemConfig { kind, neighbours, normalise: false, ..ItemItemConfig::default() };
-        let measure = measure::Measure::of(&config, &users, &items);
+        let measure = measure::Measure::new(&config, facts::Facts::of(&config, &users, &items));
+        let weighed = measure.weigh(&users, &items);
         let model = ItemItem::train(config, &users, &[true; 60], &mut |_| ()).unwrap();
         let mut n_spread = 0;
         for item in (0..17_000).step_by(13) {
@@ -373,7 +374,7 @@ fn blocks_and_dense_rows_give_the_bits_of_plain_sums() {
             for at in items.indptr[item]..items.indptr[item + 1] {
                 let user = items.indices[at] as usize;
                 for cell in users.indptr[user]..users.indptr[user + 1] {
-                    sums[users.indices[cell] as usize] += measure.lead[at] * measure.follow[cell];
+                    sums[users.indices[cell] as usize] += weighed.lead[at] * weighed.follow[cell];
                 }
             }
             let mut expected: Vec<(f32, u32)> = (0u32..)

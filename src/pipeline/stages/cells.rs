@@ -62,6 +62,12 @@ pub(super) fn save(
     Ok(())
 }
 
+/// How many users and cells a bucket has, known before they are read.
+pub(super) fn size_of(output: &TaskOutput) -> (u64, u64) {
+    let rows = |path: &str| output.done.files.iter().find(|entry| entry.path == path).and_then(|entry| entry.rows);
+    (rows(USERS).unwrap_or(0), rows(CELLS).unwrap_or(0))
+}
+
 pub(super) fn load_record(output: &TaskOutput) -> Result<BucketRecord, PipelineError> {
     Ok(output.json(FACTS)?)
 }

@@ -1,7 +1,6 @@
 //! What needs all buckets at once: assembling, training, lists of items.
 
-use std::collections::BTreeMap;
-
+use super::totals::Totals;
 use crate::{
     artifacts::{ITEMS, ItemTable, WriteFiles, write_items},
     catalog::{CatalogReport, read_catalog},
@@ -9,7 +8,7 @@ use crate::{
     events::Counts,
     ids::IdTable,
     interactions::{Assembled, BucketCells, Csr, Interactions, assemble},
-    model::{ItemItem, ModelError, TrainedModel, training_users},
+    model::{Als, ItemItem, ModelError, TrainedModel, training_users},
     pipeline::{
         PipelineError,
         facts::{Baskets, ItemLists, Learned},
@@ -18,7 +17,7 @@ use crate::{
         lists::{write_lists, write_popular, write_similar},
         model_files::{save_model, scorer},
         observer::Stages,
-        training::train_observed,
+        training::{observed, train_observed},
     },
     recommendations::{
         BoughtTogether, Catalog, ListKind, PairCounts, PopularLists, Recommender, Rules, Similarities, Trending,
@@ -65,7 +64,8 @@ pub(in crate::pipeline) fn assemble_buckets(
     let (interactions, assembled) = stages.run("assemble", None, "interactions", |_| {
         let (interactions, assembled) = assemble(cells, all_items, &config.interactions);
         let n_cells = interactions.weights.n_cells() as u64;
-        nothing_left(&interactions, counts).map_or(Ok(((interactions, assembled), n_cells)), Err)
+        nothing_left(interactions.weights.n_cells(), counts)?;
+        Ok::<_, PipelineError>(((interactions, assembled), n_cells))
     })?;
     let catalog = all_catalog.select(&assembled.kept_items);
     let gathered = item_facts.finish(&assembled.kept_items);
@@ -73,13 +73,19 @@ pub(in crate::pipeline) fn assemble_buckets(
 }
 
 /// A trained model, and what the run knows of its items.
-pub(in crate::pipeline) struct Trained {
+pub(in crate::pipeline) struct Trained<'a> {
     pub(in crate::pipeline) model: TrainedModel,
     pub(in crate::pipeline) items: ItemTable,
+    pub(in crate::pipeline) totals: Totals,
     pub(in crate::pipeline) losses: Vec<(usize, f64)>,
     pub(in crate::pipeline) n_sampled_users: Option<usize>,
-    by_item: Csr,
-    pairs: Option<PairCounts>,
+    shared: SharedUsers<'a>,
+}
+
+/// Where the users that two items share are counted.
+pub(super) enum SharedUsers<'a> {
+    Matrix { by_user: &'a Csr, by_item: Csr },
+    Counted(PairCounts),
 }
 
 /// What was found out of pairs of items before training, range by range.
@@ -91,33 +97,90 @@ pub(in crate::pipeline) struct Counted {
     pub(in crate::pipeline) pairs: PairCounts,
 }
 
+/// What training comes to.
+pub(super) struct Outcome {
+    model: TrainedModel,
+    losses: Vec<(usize, f64)>,
+    /// How many users trained, where memory did not allow all.
+    n_sampled_users: Option<usize>,
+}
+
 /// Trains the model, unless its rows were `counted` before; writes `model/` and `items/`.
-pub(in crate::pipeline) fn train_and_save(
+pub(in crate::pipeline) fn train_and_save<'a>(
     config: &Config,
     files: &dyn WriteFiles,
-    interactions: &Interactions,
+    interactions: &'a Interactions,
     catalog: Catalog,
     counted: Option<Counted>,
     stages: &mut Stages<'_>,
-) -> Result<Trained, PipelineError> {
+) -> Result<Trained<'a>, PipelineError> {
     let (made, pairs) = counted.map_or((None, None), |counted| (counted.neighbours, Some(counted.pairs)));
+    let outcome = match made {
+        Some(rows) => from_rows(config, rows, interactions.weights.n_cells(), stages)?,
+        None => train(config, interactions, stages)?,
+    };
+    let by_item = interactions.weights.transpose();
+    let totals = Totals::of(interactions, &by_item);
+    let matrix = || SharedUsers::Matrix { by_user: &interactions.weights, by_item };
+    let shared = pairs.map_or_else(matrix, SharedUsers::Counted);
+    save(files, outcome, totals, (interactions.items.clone(), catalog), shared, stages)
+}
+
+fn train(config: &Config, interactions: &Interactions, stages: &mut Stages<'_>) -> Result<Outcome, PipelineError> {
     let (model, losses) = stages.run("train", None, "interactions", |on| {
         let n_cells = interactions.weights.n_cells() as u64;
-        if let Some(rows) = made {
-            let model = ItemItem::from_rows(config.model.item_item.clone(), rows)?;
-            return Ok::<_, ModelError>(((TrainedModel::ItemItem(model), Vec::new()), n_cells));
-        }
         train_observed(&config.model, interactions, None, on).map(|trained| (trained, n_cells))
     })?;
     let n_sampled_users = training_users(&config.model, interactions)?;
-    let by_item = interactions.weights.transpose();
-    let items = item_table(interactions, &by_item, catalog);
+    Ok(Outcome { model, losses, n_sampled_users })
+}
+
+/// `item_item` of rows that were made before, from `n_cells` cells.
+pub(super) fn from_rows(
+    config: &Config,
+    rows: Csr,
+    n_cells: usize,
+    stages: &mut Stages<'_>,
+) -> Result<Outcome, PipelineError> {
+    let model = stages.run("train", None, "interactions", |_| {
+        let model = ItemItem::from_rows(config.model.item_item.clone(), rows)?;
+        Ok::<_, ModelError>((TrainedModel::ItemItem(model), n_cells as u64))
+    })?;
+    Ok(Outcome { model, losses: Vec::new(), n_sampled_users: None })
+}
+
+/// `als` of the rows of its training users; `sampled` when those are not all who might train.
+pub(super) fn train_on(
+    config: &Config,
+    rows: Csr,
+    sampled: bool,
+    stages: &mut Stages<'_>,
+) -> Result<Outcome, PipelineError> {
+    let n_users = rows.n_rows();
+    let (model, losses) = stages.run("train", None, "interactions", |on| {
+        let als = config.model.als.clone();
+        let train = |listen: &mut dyn FnMut(_)| Als::train(als, &rows, &vec![true; n_users], listen);
+        observed(on, |listen| train(listen).map(TrainedModel::Als)).map(|trained| (trained, rows.n_cells() as u64))
+    })?;
+    Ok(Outcome { model, losses, n_sampled_users: sampled.then_some(n_users) })
+}
+
+/// Writes `model/` and `items/`.
+pub(super) fn save<'a>(
+    files: &dyn WriteFiles,
+    Outcome { model, losses, n_sampled_users }: Outcome,
+    totals: Totals,
+    (ids, catalog): (IdTable, Catalog),
+    shared: SharedUsers<'a>,
+    stages: &mut Stages<'_>,
+) -> Result<Trained<'a>, PipelineError> {
+    let items = totals.item_table(ids, catalog);
     stages.run("save model", None, "items", |_| -> Result<_, PipelineError> {
-        save_model(files, &model, &interactions.items)?;
+        save_model(files, &model, &items.ids)?;
         write_items(files.file(ITEMS)?, &items)?;
         Ok(((), items.ids.len() as u64))
     })?;
-    Ok(Trained { model, items, losses, n_sampled_users, by_item, pairs })
+    Ok(Trained { model, items, totals, losses, n_sampled_users, shared })
 }
 
 /// What lists are made by, besides the model.
@@ -150,31 +213,31 @@ impl Shelf {
 pub(in crate::pipeline) fn write_item_lists(
     config: &Config,
     files: &dyn WriteFiles,
-    trained: &Trained,
+    trained: &Trained<'_>,
     shelf: &Shelf,
-    interactions: &Interactions,
     gathered: Gathered,
     stages: &mut Stages<'_>,
 ) -> Result<ItemLists, PipelineError> {
     let Shelf { rules, popular, .. } = shelf;
-    let n_items = interactions.items.len() as u64;
+    let items = &trained.items.ids;
+    let n_items = items.len() as u64;
     let shown: Vec<u32> = popular.overall().iter().copied().take(3).collect();
     let (similar_counts, similar_examples) = stages.run("similar items", Some(n_items), "items", |on| {
-        let model = trained.model.as_model();
-        let mut similarities = Similarities::new(&interactions.weights, &trained.by_item, Some(model), rules)?;
-        if let Some(counted) = &trained.pairs {
-            similarities = similarities.with_counts(counted)?;
-        }
-        write_similar(files, &interactions.items, &similarities, &config.recommendations.similar, &shown, on)
+        let model = Some(trained.model.as_model());
+        let similarities = match &trained.shared {
+            SharedUsers::Matrix { by_user, by_item } => Similarities::new(by_user, by_item, model, rules)?,
+            SharedUsers::Counted(pairs) => Similarities::from_counts(pairs, &trained.totals.n_users_of, model, rules)?,
+        };
+        write_similar(files, items, &similarities, &config.recommendations.similar, &shown, on)
             .map(|done| (done, n_items))
     })?;
-    let n_popular = write_popular(files, popular, interactions, &config.recommendations.popular)?;
+    let n_popular = write_popular(files, popular, items, &config.recommendations.popular)?;
     let baskets = Baskets { n_baskets: gathered.baskets.n_rows() as u64, n_too_large: gathered.n_too_large };
     let (bought_together_counts, bought_together_examples) =
         stages.run("bought together", Some(n_items), "items", |on| {
             let together = BoughtTogether::new(gathered.baskets, rules);
-            let lists = together.of(0..interactions.items.len(), &config.recommendations.bought_together);
-            write_lists(files, ListKind::BoughtTogether, &lists.batch(&interactions.items))?;
+            let lists = together.of(0..items.len(), &config.recommendations.bought_together);
+            write_lists(files, ListKind::BoughtTogether, &lists.batch(items))?;
             on.advance(n_items);
             let with_list = popular.overall().iter().map(|&item| (item, lists.list(item as usize)));
             let examples = with_list.filter(|(_, entries)| !entries.is_empty()).take(3).collect::<Vec<_>>();
@@ -182,7 +245,7 @@ pub(in crate::pipeline) fn write_item_lists(
         })?;
     let trending = &config.recommendations.trending;
     let trends = Trending::new(&gathered.activity, rules, trending);
-    let trend_lists = trends.batch(&interactions.items, popular, rules, trending);
+    let trend_lists = trends.batch(items, popular, rules, trending);
     let n_trending = write_lists(files, ListKind::Trending, &trend_lists.sorted_by_key())?;
     Ok(ItemLists {
         n_popular,
@@ -200,23 +263,19 @@ pub(in crate::pipeline) fn write_item_lists(
 impl Learned {
     /// Puts together what is known when all buckets have been seen.
     pub(in crate::pipeline) fn new(
-        interactions: &Interactions,
+        totals: &Totals,
         assembled: Assembled,
         (losses, n_sampled_users): (Vec<(usize, f64)>, Option<usize>),
         shelf: &Shelf,
         lists: ItemLists,
     ) -> Self {
-        let mut users_by_cells = BTreeMap::new();
-        for row in interactions.weights.indptr.windows(2) {
-            *users_by_cells.entry((row[1] - row[0]) as u64).or_default() += 1;
-        }
         Self {
             assembled,
-            n_users: interactions.users.len(),
-            n_training_users: interactions.trains.iter().filter(|trains| **trains).count(),
+            n_users: totals.n_users(),
+            n_training_users: totals.n_training_users,
             n_sampled_users,
-            n_cells: interactions.weights.n_cells(),
-            users_by_cells,
+            n_cells: totals.n_cells,
+            users_by_cells: totals.users_by_cells.clone(),
             n_eligible: shelf.rules.n_eligible(),
             warnings: shelf.warnings.clone(),
             losses,
@@ -232,10 +291,10 @@ pub(in crate::pipeline) fn users_of(examples: &[Example], interactions: &Interac
     found.collect()
 }
 
-/// Why there is nothing to train on, if there is nothing.
-fn nothing_left(interactions: &Interactions, counts: &Counts) -> Option<PipelineError> {
-    if interactions.weights.n_cells() > 0 {
-        return None;
+/// Refuses to go on without a cell, and says what became of the rows.
+pub(super) fn nothing_left(n_cells: usize, counts: &Counts) -> Result<(), PipelineError> {
+    if n_cells > 0 {
+        return Ok(());
     }
     let fates = [
         (counts.n_rejected(), "rejected"),
@@ -248,21 +307,10 @@ fn nothing_left(interactions: &Interactions, counts: &Counts) -> Option<Pipeline
     let fates: Vec<String> = fates.iter().filter(|(n, _)| *n > 0).map(|(n, fate)| format!("{n} {fate}")).collect();
     let fates = if fates.is_empty() { String::new() } else { format!(": {}", fates.join(", ")) };
     let rows = counts.rows;
-    Some(PipelineError::Empty(match counts.accepted {
+    Err(PipelineError::Empty(match counts.accepted {
         0 => format!("{rows} rows were read{fates}"),
         _ => format!("{rows} rows were read{fates}; no (user, item) pair with a weight above zero came out of them"),
     }))
-}
-
-fn item_table(interactions: &Interactions, by_item: &Csr, catalog: Catalog) -> ItemTable {
-    let n_items = interactions.items.len();
-    let sum = |item: usize| by_item.row(item).weights.iter().map(|&weight| f64::from(weight)).sum::<f64>() as f32;
-    ItemTable {
-        ids: interactions.items.clone(),
-        catalog,
-        n_users: (0..n_items).map(|item| by_item.columns(item).len() as u32).collect(),
-        popularity: (0..n_items).map(sum).collect(),
-    }
 }
 
 /// A user's number by his id.

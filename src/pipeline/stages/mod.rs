@@ -11,22 +11,26 @@
 //! | survey | a bucket each | its rows | counts, newest instant, items |
 //! | merge | one | all surveys, the catalogue | counts, `as_of`, the table of all items |
 //! | aggregate | a bucket each | its rows | `interactions/`, `profiles/`; cells, baskets, activity |
-//! | pairs | a range of items each, if planned | all cells | counts of pairs, rows of `item_item` |
-//! | train | one | all cells | `model/`, `items/`, lists of items |
+//! | pairs | a range of items each, if planned | all cells, in blocks | counts of pairs, rows of `item_item` |
+//! | train | one | all cells, in blocks where a model can | `model/`, `items/`, lists of items |
 //! | recommend | a bucket each | its cells, the model | `recommendations/` |
 //! | seal | one | everything | the run |
 
 mod aggregate;
 mod bench;
+mod blocks;
 mod buckets;
 mod cells;
 mod learn;
 mod pairs;
+mod pairs_in_blocks;
 mod plan;
 mod recommend;
 mod seal;
 mod survey;
+mod totals;
 mod train;
+mod train_in_blocks;
 
 pub(super) use buckets::{Buckets, Instants};
 pub(super) use learn::{Assembly, Shelf, assemble_buckets, catalogue, train_and_save, users_of, write_item_lists};

@@ -5,19 +5,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     bench::{AGGREGATE, Bench, TRAIN},
+    blocks::Blocks,
     cells::{BucketRecord, load_cells, load_facts, load_record},
-    learn::{Assembly, Shelf, assemble_buckets, train_and_save, write_item_lists},
+    learn::{Assembly, Shelf, Trained, assemble_buckets, train_and_save, write_item_lists},
     pairs::load_pairs,
     survey::merged,
+    train_in_blocks::{goes_by_blocks, train_in_blocks},
 };
 use crate::{
     artifacts::{Table, Task, TaskOutput, TaskWriter, Values, write_table},
-    interactions::{BucketCells, LeftOut},
+    interactions::{Assembled, BucketCells, LeftOut},
     pipeline::{
         PipelineError,
         facts::Learned,
         history::{Example, merge_examples},
-        item_facts::ItemFacts,
+        item_facts::{Gathered, ItemFacts},
         observer::Stages,
     },
 };
@@ -33,6 +35,8 @@ pub(super) struct TrainRecord {
     pub(super) examples: Vec<Example>,
     /// n_buckets + 1 ascending user numbers.
     pub(super) bucket_starts: Vec<u32>,
+    /// Cells that were in memory at most, besides those that a model trained on.
+    most_cells: u64,
 }
 
 /// All buckets joined, and what else aggregating left.
@@ -77,17 +81,43 @@ pub(super) fn join(bench: &Bench<'_>, stages: &mut Stages<'_>) -> Result<Joined,
 
 /// Joins the buckets, trains, and makes the lists of items.
 pub(super) fn train_all(bench: &Bench<'_>, task: &TaskWriter, stages: &mut Stages<'_>) -> Result<(), PipelineError> {
-    let config = &bench.config;
+    let blocks = Blocks::open(bench)?;
+    if !blocks.is_one() && goes_by_blocks(bench) {
+        return train_in_blocks(bench, &blocks, task, stages);
+    }
     let Joined { assembly, left_out, examples } = join(bench, stages)?;
     let Assembly { interactions, catalog, gathered, assembled } = assembly;
     let counted = load_pairs(bench, interactions.items.len(), stages)?;
+    let trained = train_and_save(&bench.config, task, &interactions, catalog, counted, stages)?;
+    let most_cells = interactions.weights.n_cells() as u64;
+    finish(bench, task, trained, Gathering { gathered, assembled, left_out, examples }, most_cells, stages)
+}
+
+/// What is known besides the model and its items.
+pub(super) struct Gathering {
+    pub(super) gathered: Gathered,
+    pub(super) assembled: Assembled,
+    pub(super) left_out: LeftOut,
+    pub(super) examples: Vec<Example>,
+}
+
+/// Makes the lists of items, and says what was found out.
+pub(super) fn finish(
+    bench: &Bench<'_>,
+    task: &TaskWriter,
+    trained: Trained<'_>,
+    gathering: Gathering,
+    most_cells: u64,
+    stages: &mut Stages<'_>,
+) -> Result<(), PipelineError> {
+    let Gathering { gathered, assembled, left_out, examples } = gathering;
     write_table(task.file(KEPT)?, &[("place", Values::U32(&assembled.kept_items))])?;
-    let trained = train_and_save(config, task, &interactions, catalog, counted, stages)?;
-    let shelf = Shelf::new(config, &trained.items)?;
-    let lists = write_item_lists(config, task, &trained, &shelf, &interactions, gathered, stages)?;
-    let learned = Learned::new(&interactions, assembled, (trained.losses, trained.n_sampled_users), &shelf, lists);
-    let bucket_starts = interactions.bucket_starts;
-    task.json(FACTS, &TrainRecord { learned, left_out, examples, bucket_starts })?;
+    let shelf = Shelf::new(&bench.config, &trained.items)?;
+    let lists = write_item_lists(&bench.config, task, &trained, &shelf, gathered, stages)?;
+    let Trained { totals, losses, n_sampled_users, .. } = trained;
+    let learned = Learned::new(&totals, assembled, (losses, n_sampled_users), &shelf, lists);
+    let bucket_starts = totals.bucket_starts;
+    task.json(FACTS, &TrainRecord { learned, left_out, examples, bucket_starts, most_cells })?;
     Ok(())
 }
 
