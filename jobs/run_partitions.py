@@ -1,4 +1,4 @@
-"""Runs `nightshelf worker STAGE` once for every bucket of a build, as tasks of Spark.
+"""Runs `nightshelf worker STAGE` once for every bucket of a build (`pairs`: for every part), as tasks of Spark.
 
     spark-submit --files .../nightshelf,.../nightshelf.toml run_partitions.py aggregate --work s3://bucket/work/RUN
 
@@ -16,7 +16,9 @@ import sys
 
 from pyspark import SparkContext
 
-STAGES = ("survey", "aggregate", "recommend")
+# What a stage is dealt by: how the plan counts it, the flag of the program, and the word for people.
+BUCKETS, PARTS = ("n_buckets", "--bucket", "buckets"), ("n_item_parts", "--part", "parts")
+STAGES = {"survey": BUCKETS, "aggregate": BUCKETS, "pairs": PARTS, "recommend": BUCKETS}
 # The last lines of a child that failed, as the task's exception and the driver's last words show them.
 N_LAST_LINES = 20
 
@@ -27,7 +29,7 @@ def arguments():
     parser.add_argument("--work", required=True, metavar="LOCATION", help="the run's work location")
     parser.add_argument("--config", default="nightshelf.toml", metavar="FILE", help="config: a path, or a name of --files")
     parser.add_argument("--binary", default="nightshelf", metavar="FILE", help="program: a path, or a name of --files")
-    parser.add_argument("--buckets-per-task", type=int, default=1, metavar="N", help="consecutive buckets of one process")
+    parser.add_argument("--buckets-per-task", type=int, default=1, metavar="N", help="consecutive buckets (or parts) of one process")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of a process; default: spark.task.cpus")
     return parser.parse_args()
 
@@ -44,7 +46,7 @@ def read_plan(sc, work):
 
 
 def run_task(first, last, options):
-    """Runs the program on the buckets first to last; what runs on an executor, and so imports what it needs itself."""
+    """Runs the program on the buckets (or parts) first to last; what runs on an executor, and so imports what it needs itself."""
     import collections
     import ctypes
     import os
@@ -72,7 +74,7 @@ def run_task(first, last, options):
     # Of this attempt alone, and readable: which application, which attempt of the task.
     attempt = f"{options['application']}-{task.taskAttemptId()}-{uuid.uuid4().hex[:8]}"
     command = [binary, "worker", options["stage"], "--config", found(options["config"]), "--work", options["work"]]
-    command += ["--bucket", buckets, "--attempt", attempt]
+    command += [options["flag"], buckets, "--attempt", attempt]
     environment = dict(os.environ, NIGHTSHELF__BUILD__THREADS=str(options["threads"]))
 
     def die_with_parent():
@@ -101,7 +103,7 @@ def run_task(first, last, options):
         ended = f"ended with exit code {code}"
     said = "".join(f"\n  {line}" for line in last_lines) or "\n  (it said nothing)"
     where = f"on {socket.gethostname()}, attempt {task.attemptNumber()} of the task"
-    what = f"`worker {options['stage']} --bucket {buckets}`"
+    what = f"`worker {options['stage']} {options['flag']} {buckets}`"
     raise RuntimeError(f"nightshelf-failed: {what} {ended}, {where}{said}\nnightshelf-end")
 
 
@@ -115,11 +117,13 @@ def main():
     args = arguments()
     work = args.work.rstrip("/")
     sc = SparkContext(appName=f"nightshelf {args.stage}")
-    n_buckets = read_plan(sc, work)["n_buckets"]
+    counted, flag, noun = STAGES[args.stage]
+    n = read_plan(sc, work)[counted]
     step = max(1, args.buckets_per_task)
-    ranges = [(first, min(first + step, n_buckets) - 1) for first in range(0, n_buckets, step)]
+    ranges = [(first, min(first + step, n) - 1) for first in range(0, n, step)]
     options = {
         "stage": args.stage,
+        "flag": flag,
         "work": work,
         "config": args.config,
         "binary": args.binary,
@@ -127,7 +131,7 @@ def main():
         "application": re.sub(r"[^A-Za-z0-9]+", "-", sc.applicationId),
         "n_last_lines": N_LAST_LINES,
     }
-    text = f"nightshelf {args.stage}: {n_buckets} buckets in {len(ranges)} tasks"
+    text = f"nightshelf {args.stage}: {n} {noun} in {len(ranges)} tasks"
     # Cancelling the job interrupts its tasks, and with them the children.
     sc.setJobGroup(f"nightshelf-{args.stage}", text, True)
     print(text, file=sys.stderr, flush=True)

@@ -84,6 +84,8 @@ pub struct SparkConfig {
     pub buckets_per_task: u32,
     /// Consecutive buckets that one process makes lists of; each process loads the model once.
     pub recommend_buckets_per_task: u32,
+    /// Parts that pairs of items are counted in, a task each; 0: where the model is trained.
+    pub item_parts: u32,
     /// More settings of spark-submit, above those of `steps.json`.
     pub conf: BTreeMap<String, String>,
 }
@@ -100,6 +102,7 @@ impl Default for SparkConfig {
             speculation: true,
             buckets_per_task: 1,
             recommend_buckets_per_task: 4,
+            item_parts: 0,
             conf: BTreeMap::new(),
         }
     }
@@ -373,6 +376,7 @@ impl SparkConfig {
         within(path, "shuffle_memory_mb", self.shuffle_memory_mb.into(), 480, 1 << 20)?;
         within(path, "buckets_per_task", self.buckets_per_task.into(), 1, 65_536)?;
         within(path, "recommend_buckets_per_task", self.recommend_buckets_per_task.into(), 1, 65_536)?;
+        within(path, "item_parts", self.item_parts.into(), 0, 65_535)?;
         if !self.executor_cores.is_multiple_of(self.worker_threads) {
             return Err(format!(
                 "{path}.executor_cores must be a multiple of worker_threads, they are {} and {}",

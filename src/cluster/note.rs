@@ -35,6 +35,9 @@ pub struct StepNote {
     pub id: String,
     /// Stage whose finished buckets tell how far the step is.
     pub counts: Option<String>,
+    /// How many of them there are, if they are not the run's buckets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_tasks: Option<u64>,
 }
 
 /// A submission.

@@ -210,7 +210,10 @@ mod tests {
 
     fn planned(args: &[&str]) -> Vec<(String, PlannedStep)> {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        vec![("nightshelf/n/1/01-plan".to_owned(), PlannedStep { name: "plan".into(), args, counts: None })]
+        vec![(
+            "nightshelf/n/1/01-plan".to_owned(),
+            PlannedStep { name: "plan".into(), args, counts: None, n_tasks: None },
+        )]
     }
 
     #[test]

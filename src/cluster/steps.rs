@@ -49,6 +49,8 @@ struct Definition {
     script: Option<String>,
     /// Stage whose finished buckets tell how far the step is.
     counts: Option<String>,
+    /// Of how many; of all buckets without it.
+    of: Option<String>,
     /// The step exists only where this value is set.
     #[serde(rename = "if")]
     condition: Option<String>,
@@ -74,6 +76,8 @@ pub struct PlannedStep {
     pub args: Vec<String>,
     /// Stage whose finished buckets tell how far the step is.
     pub counts: Option<String>,
+    /// How many of them there are, if they are not the run's buckets.
+    pub n_tasks: Option<u64>,
 }
 
 impl Catalogue {
@@ -150,7 +154,9 @@ impl Catalogue {
                 args
             }
         };
-        Ok(PlannedStep { name: step.name.clone(), args, counts: step.counts.clone() })
+        let number = |text: String| text.parse().map_err(|_| format!("`of` must be a number, is `{text}`"));
+        let n_tasks = step.of.as_ref().map(|of| filled(of, &values).and_then(number)).transpose()?;
+        Ok(PlannedStep { name: step.name.clone(), args, counts: step.counts.clone(), n_tasks })
     }
 
     fn settings(
@@ -284,10 +290,16 @@ pub(super) mod tests {
         values.insert("as_of", "2026-11-22".into());
         values.insert("publish", String::new());
         values.insert("max_executors", "9".into());
+        values.insert("item_parts", "16".into());
         let extra = BTreeMap::from([("spark.task.maxFailures".to_owned(), "7".to_owned())]);
         let steps = own().plan(&values, &extra, "").unwrap();
-        assert!(steps[0].args[2].ends_with("--run night --as-of 2026-11-22"));
-        assert!(steps[8].args[2].ends_with("./nightshelf publish night --config nightshelf.toml"));
+        assert!(steps[0].args[2].ends_with("--run night --as-of 2026-11-22 --item-parts 16"));
+        assert_eq!(
+            (steps[5].name.as_str(), steps[5].counts.as_deref(), steps[5].n_tasks),
+            ("pairs", Some("pairs"), Some(16))
+        );
+        assert_eq!(steps[4].n_tasks, None);
+        assert!(steps[9].args[2].ends_with("./nightshelf publish night --config nightshelf.toml"));
         let shuffle = steps[1].args.join(" ");
         assert!(shuffle.contains("spark.dynamicAllocation.maxExecutors=9"), "{shuffle}");
         assert!(shuffle.contains("spark.task.maxFailures=7") && !shuffle.contains("spark.task.maxFailures=4"));

@@ -153,7 +153,7 @@ impl Order {
                 format!("set -e; aws s3 cp --only-show-errors {} steps.sh; exec bash steps.sh", script.uri(root));
             assets.push(script);
             let args = ["bash", "-c", &command].map(str::to_owned).to_vec();
-            vec![PlannedStep { name: "all".into(), args, counts: None }]
+            vec![PlannedStep { name: "all".into(), args, counts: None, n_tasks: None }]
         } else {
             steps
         };
@@ -247,8 +247,12 @@ impl Submitter<'_> {
             Ok((cluster, ids, adopted)) => {
                 let differs = adopted && known.as_ref().is_some_and(|known| *known != self.fingerprint);
                 let steps = self.order.steps.iter().zip(ids);
-                let steps =
-                    steps.map(|(step, id)| StepNote { name: step.name.clone(), id, counts: step.counts.clone() });
+                let steps = steps.map(|(step, id)| StepNote {
+                    name: step.name.clone(),
+                    id,
+                    counts: step.counts.clone(),
+                    n_tasks: step.n_tasks,
+                });
                 held.note.steps = steps.collect();
                 held.note.cluster = Some(cluster.clone());
                 held.note.phase = Phase::Sent;

@@ -30,7 +30,7 @@ pub fn report(emr: &Emr, note: &Note, work: Option<&S3Prefix>) -> Result<Report,
         let ended = found.and_then(|step| step.ended).or((state == StepState::Running).then_some(now));
         let buckets = match (work, &planned.counts, state) {
             (Some(work), Some(stage), StepState::Running | StepState::Completed | StepState::Failed) => {
-                Some((done_buckets(work, stage)?, note.n_buckets))
+                Some((done_tasks(work, stage)?, planned.n_tasks.unwrap_or(note.n_buckets)))
             }
             _ => None,
         };
@@ -55,10 +55,11 @@ pub fn report(emr: &Emr, note: &Note, work: Option<&S3Prefix>) -> Result<Report,
     })
 }
 
-/// Buckets of a stage whose result is complete.
-fn done_buckets(work: &S3Prefix, stage: &str) -> Result<u64, ClusterError> {
+/// Tasks of a stage, a bucket or a part each, whose result is complete.
+fn done_tasks(work: &S3Prefix, stage: &str) -> Result<u64, ClusterError> {
     let objects = work.join(stage).objects()?;
-    let is_done = |path: &str| path.starts_with("bucket-") && path.ends_with("/done.json");
+    let is_task = |path: &str| path.starts_with("bucket-") || path.starts_with("part-");
+    let is_done = |path: &str| is_task(path) && path.ends_with("/done.json");
     Ok(objects.iter().filter(|(path, _)| is_done(path)).count() as u64)
 }
 

@@ -96,6 +96,9 @@ pub fn night(
     if spark.max_executors > 0 {
         values.insert("max_executors", spark.max_executors.to_string());
     }
+    if spark.item_parts > 0 {
+        values.insert("item_parts", spark.item_parts.to_string());
+    }
     if let Some(as_of) = &options.as_of {
         values.insert("as_of", as_of.clone());
     }

@@ -163,7 +163,7 @@ fn a_cluster_builds_the_same_bytes_whatever_is_killed() {
     let binary = env!("CARGO_BIN_EXE_nightshelf");
     {
         let night = Night::new(here, &spark, "calm", binary);
-        night.worker(&["worker", "plan", "--run", "calm"]).ok();
+        night.worker(&["worker", "plan", "--run", "calm", "--item-parts", "3"]).ok();
         night.ok("shuffle_events.py", &[]);
         let again = night.ok("shuffle_events.py", &[]);
         assert!(again.contains("/events is there already"), "{again}");
@@ -171,13 +171,15 @@ fn a_cluster_builds_the_same_bytes_whatever_is_killed() {
         assert!(said.contains("nightshelf survey: 8 buckets in 8 tasks"), "{said}");
         night.worker(&["worker", "merge", "survey"]).ok();
         night.ok("run_partitions.py", &["aggregate", "--buckets-per-task", "3"]);
+        let said = night.ok("run_partitions.py", &["pairs"]);
+        assert!(said.contains("nightshelf pairs: 3 parts in 3 tasks"), "{said}");
         night.worker(&["train"]).ok();
         night.ok("run_partitions.py", &["recommend"]);
         night.worker(&["worker", "seal"]).ok();
         assert_eq!(contents(&here.join("runs"), "calm"), expected);
     }
     let groups = spark.job_groups();
-    let stages = ["shuffle-events", "shuffle-orders", "survey", "aggregate", "recommend"];
+    let stages = ["shuffle-events", "shuffle-orders", "survey", "aggregate", "pairs", "recommend"];
     let named: BTreeSet<String> = stages.iter().map(|stage| format!("nightshelf-{stage}")).collect();
     assert!(named.is_subset(&groups), "Spark's UI groups jobs by stage: {groups:?}");
 
@@ -286,12 +288,16 @@ fn the_steps_that_are_submitted_build_the_same_bytes() {
     let environment = emr.environment(s3.environment());
     nightshelf_in(here, &["build", "--run", "here"], &environment).ok();
     let expected = contents(&bucket.join("runs"), "here");
+    // On the cluster pairs of items are counted apart, in blocks of buckets: another way to the same bytes.
+    let apart = ["emr.spark.item_parts=2", "build.memory_budget_mib=1"];
 
     let cluster = emr.shared_cluster(1);
-    nightshelf_in(here, &["emr", "submit", "--run", "night", "--cluster", &cluster], &environment).ok();
+    let submit = ["emr", "submit", "--run", "night", "--cluster", &cluster, "--set", apart[0], "--set", apart[1]];
+    nightshelf_in(here, &submit, &environment).ok();
     let steps = emr.clusters().cluster(&cluster).steps.clone();
     let spark = SparkCluster::start(&here.join("spark"), &environment, &[("shop", &bucket)]);
     let executor = Executor { here, environment: spark.environment_of_steps(&environment, &bucket) };
+    assert!(steps.iter().any(|step| step.args.join(" ").contains("run_partitions.py pairs")), "{steps:?}");
     for (number, step) in steps.iter().enumerate() {
         let (went_well, said) = executor.run(number, &step.args);
         assert!(went_well, "{}: {:?}\n{said}", step.name, step.args);
