@@ -34,7 +34,6 @@ pub(super) struct Weighed {
 }
 
 #[derive(Debug)]
-
 enum Scale {
     /// Multiplied by a number of the item that leads and one of the item that is led to.
     Product { lead: Vec<f32>, follow: Vec<f32> },
