@@ -232,6 +232,71 @@ fn catalogues_are_compared() {
     assert_eq!(chosen("kind = 'new_arrivals'", &shop, &users), []);
 }
 
+/// Of 30 items in 3 categories of 4 brands: (in a category, of a brand, new).
+type MadeItem = (Option<u32>, Option<u32>, bool);
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn new_arrivals_are_the_best_of_all_new_items(
+        made in prop::collection::vec((prop::option::of(0u32..3), prop::option::of(0u32..4), any::<bool>()), 30),
+        // Eighths: sums are exact, and ties are many.
+        category_eighths in prop::collection::vec(0u8..4, 3),
+        brand_eighths in prop::collection::vec(0u8..4, 4),
+        owned in prop::collection::btree_set(0u32..30, 0..12),
+        min_eighths in 0u8..4,
+    ) {
+        let ids: Vec<String> = (0..30).map(|item| format!("i{item:02}")).collect();
+        let ids: IdTable = ids.iter().map(String::as_str).collect();
+        let made: Vec<MadeItem> = made;
+        let catalog = Catalog {
+            present: true,
+            categories: made.iter().map(|it| it.0).collect(),
+            brands: made.iter().map(|it| it.1).collect(),
+            category_names: ["c0", "c1", "c2"].into_iter().collect(),
+            brand_names: ["b0", "b1", "b2", "b3"].into_iter().collect(),
+            ..Catalog::absent(30)
+        };
+        let catalog = Catalog { listed: vec![true; 30], ..catalog };
+        let mut shop = Shop::new(ids.clone(), catalog, &ids, &RecommendConfig::default(), Some(AS_OF)).unwrap();
+        shop.earlier = Some(EarlierCatalog {
+            listed: made.iter().map(|it| !it.2).collect(),
+            available: vec![true; 30],
+            prices: vec![None; 30],
+        });
+        let own: Vec<(u32, PairFacts)> = owned.iter().map(|&item| (item, bought(9.0, 9.0, 1))).collect();
+        let mut users = users(&[("u", own)]);
+        let favourites = |eighths: &[u8]| -> Vec<(u32, f32)> {
+            (0..).zip(eighths).filter(|it| *it.1 > 0).map(|(number, n)| (number, f32::from(*n) / 8.0)).collect()
+        };
+        let (categories, brands) = (favourites(&category_eighths), favourites(&brand_eighths));
+        users.favourite_categories.push(categories.clone());
+        users.favourite_brands.push(brands.clone());
+
+        // Naively: every new item's shares.
+        let share = |of: &[(u32, f32)], number: Option<u32>| {
+            of.iter().find(|it| Some(it.0) == number).map_or(0.0, |it| it.1)
+        };
+        let least = f32::from(min_eighths) / 8.0;
+        let mut all: Vec<(u32, f32)> = (0u32..).zip(&made)
+            .filter(|(_, it)| it.2)
+            .map(|(item, it)| (item, share(&categories, it.0) + share(&brands, it.1)))
+            .filter(|(_, score)| *score > 0.0 && *score >= least)
+            .collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let likes = all.first().map(|&(item, _)| {
+            let (category, brand, _) = made[item as usize];
+            match category.filter(|_| share(&categories, category) > 0.0) {
+                Some(category) => format!("likes c{category}; these are new"),
+                None => format!("likes b{}; these are new", brand.unwrap()),
+            }
+        });
+        let fresh: Vec<u32> = all.iter().map(|it| it.0).filter(|item| !owned.contains(item)).take(3).collect();
+        let expected: Vec<_> = likes.filter(|_| !fresh.is_empty()).map(|why| row("u", &fresh, &why)).into_iter().collect();
+        prop_assert_eq!(chosen(&format!("kind = 'new_arrivals'\nitems = 3\nmin_share = {least:?}"), &shop, &users), expected);
+    }
+}
+
 /// Some users and items with a model trained on them.
 fn trained() -> (Shop, BucketUsers, Interactions) {
     let names: Vec<String> = (0..40).map(|user| format!("u{user:02}")).collect();

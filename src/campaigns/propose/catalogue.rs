@@ -1,7 +1,5 @@
 //! What follows from the catalogue: new items, prices that fell, items that are there again.
 
-use std::collections::BTreeMap;
-
 use hashbrown::HashMap;
 
 use super::{Proposal, Proposer, Why, best_first, is_wanted, sum_of_best};
@@ -19,91 +17,94 @@ pub(super) fn named_items(shop: &Shop, of: &ItemFilter) -> Vec<bool> {
         .collect()
 }
 
-/// New items of one category and brand.
-#[derive(Debug, Clone, PartialEq)]
-struct NewGroup {
-    category: Option<u32>,
-    brand: Option<u32>,
-    /// Ascending.
-    items: Vec<u32>,
-}
-
-/// Items that can be sold now and were not in the earlier catalogue, by category and brand.
+/// Items that can be sold now and were not in the earlier catalogue, ascending.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NewItems {
-    groups: Vec<NewGroup>,
-    /// Places of the groups of a category, ascending.
-    by_category: HashMap<u32, Vec<u32>>,
-    by_brand: HashMap<u32, Vec<u32>>,
+    /// By category: (item, its brand).
+    by_category: HashMap<u32, Vec<(u32, Option<u32>)>>,
+    /// By brand: (item, its category).
+    by_brand: HashMap<u32, Vec<(u32, Option<u32>)>>,
+    /// By category and brand.
+    by_both: HashMap<(u32, u32), Vec<u32>>,
+}
+
+/// A category or a brand that a user likes.
+#[derive(Clone, Copy)]
+enum Favourite {
+    Category(u32),
+    Brand(u32),
 }
 
 impl NewItems {
     pub(super) fn of(shop: &Shop) -> Self {
         let mut new = Self::default();
         let Some(earlier) = &shop.earlier else { return new };
-        let mut groups: BTreeMap<(Option<u32>, Option<u32>), Vec<u32>> = BTreeMap::new();
-        for item in 0..shop.items.len() {
-            if shop.catalog.listed[item] && shop.sellable[item] && !earlier.listed[item] {
-                groups.entry((shop.catalog.categories[item], shop.catalog.brands[item])).or_default().push(item as u32);
+        let is_new = |item: &usize| shop.catalog.listed[*item] && shop.sellable[*item] && !earlier.listed[*item];
+        for item in (0..shop.items.len()).filter(is_new) {
+            let (category, brand) = (shop.catalog.categories[item], shop.catalog.brands[item]);
+            if let Some(category) = category {
+                new.by_category.entry(category).or_default().push((item as u32, brand));
             }
-        }
-        for (place, ((category, brand), items)) in (0..).zip(groups) {
-            for (number, index) in [(category, &mut new.by_category), (brand, &mut new.by_brand)] {
-                if let Some(number) = number {
-                    index.entry(number).or_default().push(place);
-                }
+            if let Some(brand) = brand {
+                new.by_brand.entry(brand).or_default().push((item as u32, category));
             }
-            new.groups.push(NewGroup { category, brand, items });
+            if let Some(both) = category.zip(brand) {
+                new.by_both.entry(both).or_default().push(item as u32);
+            }
         }
         new
     }
+}
 
-    /// The groups of any of these categories or brands, in their order.
-    fn among(&self, categories: &[(u32, f32)], brands: &[(u32, f32)]) -> impl Iterator<Item = &NewGroup> {
-        let by_category = categories.iter().filter_map(|(category, _)| self.by_category.get(category));
-        let by_brand = brands.iter().filter_map(|(brand, _)| self.by_brand.get(brand));
-        let mut places: Vec<u32> = by_category.chain(by_brand).flatten().copied().collect();
-        places.sort_unstable();
-        places.dedup();
-        places.into_iter().map(|place| &self.groups[place as usize])
-    }
+/// The items of a category whose brand is none of the favourites, or of a brand whose category is none.
+fn without<'a>(
+    items: Option<&'a Vec<(u32, Option<u32>)>>,
+    favourites: &'a [(u32, f32)],
+) -> impl Iterator<Item = u32> + 'a {
+    let is_favourite = |other: Option<u32>| favourites.iter().any(|(known, _)| Some(*known) == other);
+    items.into_iter().flatten().filter(move |(_, other)| !is_favourite(*other)).map(|(item, _)| *item)
 }
 
 /// New items of the user's favourite categories and brands, where their shares add up to `min_share`.
 ///
 /// Score of an item: share of its category plus share of its brand; of a member: the sum over the items written about.
+/// Cost: the first few items of each favourite category, of each brand and of each pair of them, however many brands a
+/// category has.
 pub(super) fn new_arrivals(of: &Proposer<'_>, users: &BucketUsers, user: usize, min_share: f64) -> Option<Proposal> {
     let (categories, brands) = (users.favourite_categories.of(user), users.favourite_brands.of(user));
-    let share = |favourites: &[(u32, f32)], number: Option<u32>| {
-        let found = favourites.iter().find(|(known, _)| Some(*known) == number);
-        found.map_or(0.0, |(_, share)| *share)
-    };
-    let mut groups: Vec<(f32, &NewGroup)> = of
-        .new_items
-        .among(categories, brands)
-        .map(|group| (share(categories, group.category) + share(brands, group.brand), group))
-        .filter(|(score, _)| *score > 0.0 && f64::from(*score) >= min_share)
-        .collect();
-    groups.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.items[0].cmp(&b.1.items[0])));
-    let (_, first) = groups.first()?;
-    let names = &of.shop.catalog;
-    let name = if share(categories, first.category) > 0.0 {
-        first.category.map(|number| names.category_names.get(number as usize))
-    } else {
-        first.brand.map(|number| names.brand_names.get(number as usize))
-    };
-    let why = Why::New(name.unwrap_or_default().to_owned());
+    let fresh = |item: &u32| users.pairs.get(user, *item).is_none_or(|pair| !pair.is_owned());
     let mut items: Vec<(u32, f32)> = Vec::new();
-    for (score, group) in groups {
-        // Groups of one score share their place; beyond the items wanted no lower score can matter.
-        if items.len() >= of.n_items && items.last().is_some_and(|(_, last)| score < *last) {
-            break;
+    // The favourite of the best item, owned or not: (its score, the item, the favourite).
+    let mut first: Option<(f32, u32, Favourite)> = None;
+    let mut add = |score: f32, favourite: Favourite, new: &mut dyn Iterator<Item = u32>| {
+        if score <= 0.0 || f64::from(score) < min_share {
+            return;
         }
-        let fresh = |item: &u32| users.pairs.get(user, *item).is_none_or(|pair| !pair.is_owned());
-        items.extend(group.items.iter().copied().filter(fresh).take(of.n_items).map(|item| (item, score)));
+        let mut new = new.peekable();
+        let Some(&item) = new.peek() else { return };
+        if first.is_none_or(|(best, at, _)| score > best || (score == best && item < at)) {
+            first = Some((score, item, favourite));
+        }
+        items.extend(new.filter(fresh).take(of.n_items).map(|item| (item, score)));
+    };
+    let new = &of.new_items;
+    for &(category, share) in categories {
+        add(share, Favourite::Category(category), &mut without(new.by_category.get(&category), brands));
+        for &(brand, more) in brands {
+            let favourite = if share > 0.0 { Favourite::Category(category) } else { Favourite::Brand(brand) };
+            add(share + more, favourite, &mut new.by_both.get(&(category, brand)).into_iter().flatten().copied());
+        }
     }
+    for &(brand, share) in brands {
+        add(share, Favourite::Brand(brand), &mut without(new.by_brand.get(&brand), categories));
+    }
+    let names = &of.shop.catalog;
+    let name = match first?.2 {
+        Favourite::Category(number) => names.category_names.get(number as usize),
+        Favourite::Brand(number) => names.brand_names.get(number as usize),
+    };
     best_first(&mut items);
-    Some(Proposal { score: sum_of_best(&items, of.n_items), items, why })
+    Some(Proposal { score: sum_of_best(&items, of.n_items), items, why: Why::New(name.to_owned()) })
 }
 
 /// Items looked at or in the cart within the last days, not owned, whose price fell by `min_drop` or more.
