@@ -1,7 +1,7 @@
 //! Selection: of one bucket's users the candidates of each campaign.
 //!
-//! Order: audience and rule, consent, something to write about, caps, priority. The size limit comes with the merge of all
-//! buckets. Every candidate that falls is counted at the step where he fell.
+//! Order: audience and rule, consent, something to write about, caps, priority; where the model is asked what to write about,
+//! that comes last. The size limit comes with the merge of all buckets. Every candidate that falls is counted at the step where he fell.
 
 use super::{
     Affinity, BucketUsers, CampaignError, CampaignsConfig, Funnel, Plan, Planned, Refusal, Rule, Shop, Step, arm_of,
