@@ -19,9 +19,8 @@ use crate::{
 };
 
 use super::{
-    args::{ConfigSource, Global},
+    args::{CancelArgs, ConfigSource, EmrArgs, EmrCommand, Global, LogsArgs, StatusArgs, SubmitArgs, WaitArgs},
     build,
-    emr_args::{CancelArgs, EmrArgs, EmrCommand, LogsArgs, StatusArgs, SubmitArgs, WaitArgs},
     output::{grouped, json, say, table},
 };
 

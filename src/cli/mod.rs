@@ -9,7 +9,6 @@ mod build;
 mod campaign;
 mod config;
 mod emr;
-mod emr_args;
 mod evaluate;
 mod evaluation_flags;
 mod exit;

@@ -2,16 +2,16 @@
 
 use clap::{Args, Subcommand};
 
-use super::args::ConfigSource;
+use super::ConfigSource;
 
 #[derive(Debug, Args)]
-pub(super) struct EmrArgs {
+pub(in crate::cli) struct EmrArgs {
     #[command(subcommand)]
-    pub(super) command: EmrCommand,
+    pub(in crate::cli) command: EmrCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum EmrCommand {
+pub(in crate::cli) enum EmrCommand {
     /// Submit a build as steps of a cluster; the same run again finds what is there
     Submit(Box<SubmitArgs>),
     /// Show how a run is doing, or list what was submitted
@@ -24,90 +24,90 @@ pub(super) enum EmrCommand {
 
 /// How long to wait.
 #[derive(Debug, Args)]
-pub(super) struct WaitArgs {
+pub(in crate::cli) struct WaitArgs {
     /// Wait until the run is done, and tell of every step that begins or ends
     #[arg(long)]
-    pub(super) wait: bool,
+    pub(in crate::cli) wait: bool,
     /// Wait no longer than this, e.g. 90m or 6h (exit code 9; the run goes on)
     #[arg(long, value_name = "TIME", requires = "wait")]
-    pub(super) timeout: Option<jiff::SignedDuration>,
+    pub(in crate::cli) timeout: Option<jiff::SignedDuration>,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct SubmitArgs {
+pub(in crate::cli) struct SubmitArgs {
     #[command(flatten)]
-    pub(super) source: ConfigSource,
+    pub(in crate::cli) source: ConfigSource,
     /// Name of the run; by default the time. A cron job gives one, so that it may be repeated: --run "$(date +%F)"
     #[arg(long, value_name = "NAME")]
-    pub(super) run: Option<String>,
+    pub(in crate::cli) run: Option<String>,
     /// Instant that ages are counted from, as `build --as-of` has it
     #[arg(long, value_name = "INSTANT")]
-    pub(super) as_of: Option<String>,
+    pub(in crate::cli) as_of: Option<String>,
     /// Running cluster to submit to (instead of emr.cluster)
     #[arg(long, value_name = "ID", conflicts_with = "create")]
-    pub(super) cluster: Option<String>,
+    pub(in crate::cli) cluster: Option<String>,
     /// Make a cluster for the run, as emr.create says; it ends with the run
     #[arg(long)]
-    pub(super) create: bool,
+    pub(in crate::cli) create: bool,
     /// Print the request that would be sent, and send nothing
     #[arg(long)]
-    pub(super) dry_run: bool,
+    pub(in crate::cli) dry_run: bool,
     /// Print what the run would take on a cluster of its own (hours, dollars), and send nothing
     #[arg(long, conflicts_with = "dry_run")]
-    pub(super) plan: bool,
+    pub(in crate::cli) plan: bool,
     /// With --plan: events; by default those of the newest run, like users and items
     #[arg(long, requires = "plan")]
-    pub(super) events: Option<u64>,
+    pub(in crate::cli) events: Option<u64>,
     /// With --plan: users
     #[arg(long, requires = "plan")]
-    pub(super) users: Option<u64>,
+    pub(in crate::cli) users: Option<u64>,
     /// With --plan: items
     #[arg(long, requires = "plan")]
-    pub(super) items: Option<u64>,
+    pub(in crate::cli) items: Option<u64>,
     #[command(flatten)]
-    pub(super) wait: WaitArgs,
+    pub(in crate::cli) wait: WaitArgs,
     /// Print JSON
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct StatusArgs {
+pub(in crate::cli) struct StatusArgs {
     #[command(flatten)]
-    pub(super) source: ConfigSource,
+    pub(in crate::cli) source: ConfigSource,
     /// Run to ask about; without it, all that were submitted are listed
     #[arg(long, value_name = "NAME", required_if_eq("wait", "true"))]
-    pub(super) run: Option<String>,
+    pub(in crate::cli) run: Option<String>,
     #[command(flatten)]
-    pub(super) wait: WaitArgs,
+    pub(in crate::cli) wait: WaitArgs,
     /// Print JSON
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct LogsArgs {
+pub(in crate::cli) struct LogsArgs {
     #[command(flatten)]
-    pub(super) source: ConfigSource,
+    pub(in crate::cli) source: ConfigSource,
     /// Run to ask about
     #[arg(long, value_name = "NAME")]
-    pub(super) run: String,
+    pub(in crate::cli) run: String,
     /// Step, e.g. aggregate; by default the one that failed
     #[arg(long, value_name = "STEP")]
-    pub(super) step: Option<String>,
+    pub(in crate::cli) step: Option<String>,
     /// Last lines to show where the log names no error
     #[arg(short, long, default_value_t = 40)]
-    pub(super) n: usize,
+    pub(in crate::cli) n: usize,
     /// Print JSON
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct CancelArgs {
+pub(in crate::cli) struct CancelArgs {
     #[command(flatten)]
-    pub(super) source: ConfigSource,
+    pub(in crate::cli) source: ConfigSource,
     /// Run to end
     #[arg(long, value_name = "NAME")]
-    pub(super) run: String,
+    pub(in crate::cli) run: String,
 }
