@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves the promises D1 to D11 of docs/reliability.md, and prints what was measured as a Markdown table.
 #
-#   scripts/faults.sh            full size, release mode: many hours on two cores, most of them D1; D4 takes one with 20,000 rows
+#   scripts/faults.sh            full size, release mode: many hours on two cores, most of them D1; with 20,000 rows D1 and D4 take an hour each
 #   scripts/faults.sh ci         the size that scripts/test.sh runs, in the dev profile: two minutes
 #   scripts/faults.sh full d5    only tests whose names begin so
 #
