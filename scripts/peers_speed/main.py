@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 from machine import description
-from parts import PARTS, Context
+from parts import JOB, PARTS, Context
 from process import Failed, Stalled
 from tables import Figure, as_markdown, as_text, table
 
@@ -38,6 +38,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=3, help="runs of every contender (3)")
     parser.add_argument("--seconds", type=int, default=420, help="start no round of a part that ends later (420)")
     parser.add_argument("--gowalla", type=Path, help="directory with the train.parquet of the Gowalla split, for score")
+    parser.add_argument("--factors", type=int, default=JOB["n_factors"], help="factors of part train (64)")
     parser.add_argument("--spark-events", type=int, help="events of part spark (300,000 small, 1,000,000 full)")
     parser.add_argument("--without", action="append", default=[], help="leave out this program; repeatable")
     parser.add_argument("--work", type=Path, required=True, help="inputs and intermediate files; kept")
@@ -98,6 +99,7 @@ def command_line(args):
     words = [f"--size {args.size}", f"--rounds {args.rounds}"]
     words += [f"--part {part}" for part in args.part or []]
     words += ["--gowalla DIR"] if args.gowalla else []
+    words += [f"--factors {args.factors}"] if args.factors != JOB["n_factors"] else []
     words += [f"--spark-events {args.spark_events}"] if args.spark_events else []
     return f"scripts/peers.sh speed {' '.join(words)}"
 
@@ -107,7 +109,7 @@ def main():
     args = parse()
     args.work.mkdir(parents=True, exist_ok=True)
     spark_events = args.spark_events or (300_000 if args.size == "small" else 1_000_000)
-    context = Context(args.work.resolve(), args.nightshelf, args.size, args.gowalla, spark_events)
+    context = Context(args.work.resolve(), args.nightshelf, args.size, args.gowalla, spark_events, args.factors)
     head = [*description(args.nightshelf), f"- command: `{command_line(args)}`"]
     markdown = args.markdown or args.work / f"speed-{args.size}.md"
     sections, broken = ["\n".join(head)], False

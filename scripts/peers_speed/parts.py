@@ -59,6 +59,7 @@ class Context:
     size: str
     gowalla: Path | None
     spark_events: int
+    factors: int
 
     @property
     def small(self):
@@ -67,6 +68,11 @@ class Context:
     @property
     def ours(self):
         return Ours(self.binary, self.work)
+
+    @property
+    def training(self):
+        """What part train trains; the other parts have `JOB`."""
+        return JOB | {"n_factors": self.factors}
 
 
 def library(job, threads):
@@ -99,7 +105,7 @@ def train_part(context):
     for threads in THREADS:
         for peer in ("implicit", "irspack CG", "irspack iALS++", "LensKit"):
             contenders.append(trained_peer(context, pairs, peer, threads))
-    title = f"Training: {pairs.name}, {pairs.cells:,} cells, {JOB['n_factors']} factors; objectives after {SWEEPS} sweeps"
+    title = f"Training: {pairs.name}, {pairs.cells:,} cells, {context.factors} factors; objectives after {SWEEPS} sweeps"
     return Part(title, contenders)
 
 
@@ -110,7 +116,7 @@ def trained_peer(context, pairs, peer, threads):
     def measure():
         # The objective does not depend on the run or the threads beyond rounding: once, with all threads.
         wants = threads == THREADS[0] and not known
-        job = JOB | {"task": "train", "peer": peer, "pairs": str(pairs.directory), "sweeps": SWEEPS}
+        job = context.training | {"task": "train", "peer": peer, "pairs": str(pairs.directory), "sweeps": SWEEPS}
         job["factors"] = str(factors) if wants else None
         figures, finished = library(job, threads)
         if wants:
@@ -126,7 +132,7 @@ def trained(context, pairs, threads):
 
     def measure():
         wants = threads == THREADS[0] and not known
-        seconds, finished = context.ours.train_seconds(pairs, threads, JOB, OUR_SWEEPS)
+        seconds, finished = context.ours.train_seconds(pairs, threads, context.training, OUR_SWEEPS)
         if wants:
             known.update(our_objective(context, pairs))
         a_sweep = (seconds[1] - seconds[0]) / (OUR_SWEEPS[1] - OUR_SWEEPS[0])
@@ -140,7 +146,7 @@ def of_training(values, cores, peak_mb, notes):
 
 
 def our_objective(context, pairs):
-    _, directory, _, _ = context.ours.build(pairs, THREADS[0], 1, als(JOB, SWEEPS))
+    _, directory, _, _ = context.ours.build(pairs, THREADS[0], 1, als(context.training, SWEEPS))
     items = item_factors(directory, pairs.items)
     if items is None:
         return {"objective a cell, users solved exactly": "no factors in the run"}

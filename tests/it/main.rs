@@ -29,6 +29,7 @@ mod sinks;
 mod spark;
 mod sql_faults;
 mod sql_login;
+mod sql_secret;
 mod stages;
 mod support;
 mod synth;
