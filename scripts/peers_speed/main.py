@@ -1,12 +1,12 @@
 """Speed of nightshelf and of its peers on the same input: alternating runs, medians, ratios. Started by scripts/peers.sh.
 
-Parts (--part, repeatable; default: all), with the minutes at full size on two quiet cores as estimated, not yet measured:
+Parts (--part, repeatable; default: all), with the minutes that a round took at full size on two quiet cores:
 
   train     seconds of a sweep and the objective reached: implicit, irspack (CG, iALS++), LensKit      8
-  score     everybody's exact top 50: implicit, irspack; with --gowalla also 64, 256, 512 factors      6, gowalla 4
-  items     350 neighbours an item, and top 50 from them: implicit, irspack                            8
+  score     everybody's exact top 50: implicit, irspack; with --gowalla also 64, 256, 512 factors      2, gowalla 4
+  items     350 neighbours an item, and top 50 from them: implicit, irspack                            27
   pipeline  10 million events to SQLite against polars + implicit + sqlite3                            7
-  spark     1 million events to Parquet against PySpark with MLlib                                     6
+  spark     1 million events to Parquet against PySpark with MLlib                                     2
 
 At the small size (a tenth, or a twentieth for whole jobs) all of it should take some 10 minutes (estimated, too). Times are without making the
 inputs, which takes two minutes at full size and is done once in a work directory.
