@@ -8,7 +8,7 @@ Parts (--part, repeatable; default: all), with the minutes that a round took at 
   pipeline  10 million events to SQLite against polars + implicit + sqlite3                            7
   spark     1 million events to Parquet against PySpark with MLlib                                     2
 
-At the small size (a tenth, or a twentieth for whole jobs) all of it should take some 10 minutes (estimated, too). Times are without making the
+At the small size (a tenth, or a twentieth for whole jobs) a round of all of it took 4 minutes. Times are without making the
 inputs, which takes two minutes at full size and is done once in a work directory.
 
 A round runs every contender once, so that slow minutes of the machine meet all of them. There are --rounds of them,
