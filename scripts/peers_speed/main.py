@@ -1,6 +1,6 @@
 """Speed of nightshelf and of its peers on the same input: alternating runs, medians, ratios. Started by scripts/peers.sh.
 
-Parts (--part, repeatable; default: all), with the minutes that a round took at full size on two quiet cores:
+Parts (--part, repeatable; default: all), with the minutes that a round takes at full size on two quiet cores (train and pipeline: estimated):
 
   train     seconds of a sweep and the objective reached: implicit, irspack (CG, iALS++), LensKit      8
   score     everybody's exact top 50: implicit, irspack; with --gowalla also 64, 256, 512 factors      2, gowalla 4

@@ -23,6 +23,7 @@ pub(super) use self::{
 };
 use super::worker::{TaskArgs, WorkerArgs};
 use crate::telemetry::Verbosity;
+
 /// Batch marketing and recommendation engine: clickstream Parquet in, per-user recommendations out.
 #[derive(Debug, Parser)]
 #[command(name = "nightshelf", version, max_term_width = 110, propagate_version = true)]
