@@ -47,6 +47,8 @@ def parse():
     args = parser.parse_args()
     if args.rounds < 1:
         parser.error("--rounds is at least 1")
+    if args.factors < 1:
+        parser.error("--factors is at least 1")
     if args.gowalla and not (args.gowalla / "train.parquet").is_file():
         parser.error(f"--gowalla: no {args.gowalla}/train.parquet")
     return args
